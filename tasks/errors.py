@@ -1,0 +1,19 @@
+"""The three errors a task may end with on purpose; anything else is a bug and surfaces as itself."""
+
+from __future__ import annotations
+
+
+class VitrinaError(Exception):
+    """A failure whose message tells a person what broke; shown without a traceback."""
+
+
+class InputNotReady(VitrinaError):
+    """An input is absent so far: waiting, or the backfill that the message names, may help."""
+
+
+class ContractViolation(VitrinaError):
+    """Data break a declared rule: nothing was written, and trying again cannot help."""
+
+
+class QualityGateFailed(VitrinaError):
+    """A model is too weak, too good to be true or degenerate: the live one stays."""

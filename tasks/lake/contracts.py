@@ -1,0 +1,114 @@
+"""Contracts: what a table's rows must be, and the check that every write passes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from tasks.errors import ContractViolation
+
+UTC_TIME = pl.Datetime("us", "UTC")
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column's rule; `low` and `high` are inclusive, NaN and infinity never pass."""
+
+    dtype: pl.DataType | type[pl.DataType]
+    nullable: bool = False
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's contract.
+
+    `dt` is implicit and never among `columns`; `part` names the second partition column of
+    tables that mapped tasks fill, one key at a time. `due_hour` is the UTC hour of the day after
+    `dt` by which the day must be there (None: nobody waits for it).
+    """
+
+    name: str
+    class_: Literal["pure", "fitted", "historical"]
+    columns: dict[str, Column] = field(hash=False)
+    key: tuple[str, ...]
+    written_by: str
+    part: str | None = None
+    keep_days: int = 400
+    min_rows: int = 0
+    due_hour: int | None = None
+
+    @property
+    def schema(self) -> pl.Schema:
+        """The columns of a frame given to a write: without `dt` and without the part."""
+        return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    @property
+    def stored_schema(self) -> pl.Schema:
+        """The columns of a frame as read back: with the part, if any, and `dt`."""
+        part = {self.part: pl.String()} if self.part else {}
+        return pl.Schema({**self.schema, **part, "dt": pl.Date()})
+
+    def empty(self) -> pl.DataFrame:
+        """No rows, with the right columns: what a day without events writes."""
+        return pl.DataFrame(schema=self.schema)
+
+
+def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame in the contract's column order, sorted by key.
+
+    Raises:
+        ContractViolation: naming the rule, how many rows break it and up to three of them.
+    """
+    _check_schema(table, frame)
+    for rule, broken in _breaches(table, frame):
+        if broken.height:
+            raise ContractViolation(_complaint(table, rule, broken))
+    if frame.height < table.min_rows:
+        raise ContractViolation(f"{table.name}: rows >= {table.min_rows} broken by 1 day: {frame.height} rows")
+    # Sorted, because Parquet bytes, hashes and later float sums all depend on row order.
+    return frame.select(table.columns).sort(table.key)
+
+
+def _check_schema(table: Table, frame: pl.DataFrame) -> None:
+    missing = [name for name in table.columns if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in table.columns]
+    wrong = [
+        f"{name} is {frame.schema[name]}, not {dtype}"
+        for name, dtype in table.schema.items()
+        if name in frame.columns and frame.schema[name] != dtype
+    ]
+    faults = [
+        f"{len(found)} {what}: {', '.join(found[:EXAMPLES])}"
+        for what, found in (("missing", missing), ("unknown", extra), ("of another type", wrong))
+        if found
+    ]
+    if faults:
+        raise ContractViolation(f"{table.name}: columns differ from the contract ({'; '.join(faults)})")
+
+
+def _breaches(table: Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    for name, column in table.columns.items():
+        values = pl.col(name)
+        if not column.nullable and frame[name].null_count():
+            yield f"{name} is never null", frame.filter(values.is_null())
+        if column.dtype in (pl.Float64, pl.Float32):
+            yield f"{name} is finite", frame.filter(~values.is_finite())
+        if column.low is not None:
+            yield f"{name} >= {column.low}", frame.filter(values < column.low)
+        if column.high is not None:
+            yield f"{name} <= {column.high}", frame.filter(values > column.high)
+        if column.values is not None:
+            yield f"{name} is one of {', '.join(column.values)}", frame.filter(~values.is_in(column.values))
+    yield f"one row per {', '.join(table.key)}", frame.filter(pl.struct(table.key).is_duplicated())
+
+
+def _complaint(table: Table, rule: str, broken: pl.DataFrame) -> str:
+    examples = "; ".join(str(row) for row in broken.select(table.columns).head(EXAMPLES).to_dicts())
+    return f"{table.name}: '{rule}' broken by {broken.height:,} rows, nothing written. Examples: {examples}"

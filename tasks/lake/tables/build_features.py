@@ -1,0 +1,249 @@
+"""What `build_features` writes: events and snapshots as received, counters, segments and scores."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.lake.contracts import UTC_TIME, Column, Table
+
+WINDOWS = (1, 7, 30)
+COUNTED = ("impressions", "views", "favorites", "carts", "orders", "returns")
+LAGS = (1, 2, 3, 4, 5, 6, 7, 14, 21, 28)
+
+
+def counters(names: tuple[str, ...] = COUNTED) -> dict[str, Column]:
+    """Columns `views_1`, `views_7`...: events of the last 1, 7 and 30 days, D included."""
+    return {f"{name}_{days}": Column(pl.Int64, low=0) for name in names for days in WINDOWS}
+
+
+_EVENT = {
+    c.EVENT_ID: Column(pl.String),
+    c.TS: Column(UTC_TIME),
+    c.RECEIVED_AT: Column(UTC_TIME),
+    c.USER_ID: Column(pl.String),
+    c.SESSION_ID: Column(pl.String, nullable=True),
+    c.EVENT_TYPE: Column(pl.String, values=c.EVENT_TYPES),
+    c.ITEM_ID: Column(pl.String),
+    c.PLATFORM: Column(pl.String, values=c.PLATFORMS),
+    c.SURFACE: Column(pl.String, values=c.SURFACES),
+    c.LISTING_ID: Column(pl.String, nullable=True),
+    c.LISTING_KIND: Column(pl.String, nullable=True),
+    c.LISTING_CATEGORY: Column(pl.String, nullable=True),
+    c.QUERY: Column(pl.String, nullable=True),
+    c.POSITION: Column(pl.Int32, nullable=True, low=1),
+    c.IS_EXPLORED: Column(pl.Boolean, nullable=True),
+    c.PROPENSITY: Column(pl.Float64, nullable=True, low=0, high=1),
+    c.VARIANT: Column(pl.String, nullable=True),
+    c.DWELL_SECONDS: Column(pl.Int32, nullable=True, low=0),
+    c.PRICE: Column(pl.Int64, nullable=True, low=0),
+    c.QUANTITY: Column(pl.Int32, nullable=True, low=1),
+    c.CITY: Column(pl.String, nullable=True),
+}
+_WRITER = "build_features.ingest"
+
+EVENTS = Table("events", "pure", _EVENT, (c.EVENT_ID,), _WRITER, due_hour=3)
+SET_ASIDE_EVENTS = Table(
+    "set_aside_events", "pure", {**_EVENT, c.REASON: Column(pl.String)}, (c.EVENT_ID,), _WRITER, due_hour=3
+)
+ITEMS = Table(
+    "items",
+    "pure",
+    {
+        c.ITEM_ID: Column(pl.String),
+        c.CATEGORY_GROUP: Column(pl.String),
+        c.CATEGORY: Column(pl.String),
+        c.BRAND: Column(pl.String, nullable=True),
+        c.COLOUR: Column(pl.String, nullable=True),
+        c.SIZE: Column(pl.String, nullable=True),
+        c.PRICE: Column(pl.Int64, low=0),
+        c.RATING: Column(pl.Float64, nullable=True, low=0, high=5),
+        c.SELLER_ID: Column(pl.String, nullable=True),
+        c.IN_STOCK: Column(pl.Boolean),
+        c.STOCK_CITIES: Column(pl.String, nullable=True),
+        c.FIRST_SEEN: Column(pl.Date),
+    },
+    (c.ITEM_ID,),
+    _WRITER,
+    due_hour=3,
+)
+ITEM_ATTRIBUTES = Table(
+    "item_attributes",
+    "pure",
+    {c.ITEM_ID: Column(pl.String), c.ATTRIBUTE: Column(pl.String), c.VALUE: Column(pl.String)},
+    (c.ITEM_ID, c.ATTRIBUTE, c.VALUE),
+    _WRITER,
+    due_hour=3,
+)
+CUSTOMERS = Table(
+    "customers",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        c.GENDER: Column(pl.String, nullable=True),
+        c.BIRTH_YEAR: Column(pl.Int32, nullable=True, low=1900, high=2100),
+        c.CITY: Column(pl.String, nullable=True),
+        c.CONSENT: Column(pl.Boolean),
+    },
+    (c.USER_ID,),
+    _WRITER,
+    due_hour=3,
+)
+CONTACTS = Table(
+    "contacts",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        c.CHANNEL: Column(pl.String),
+        c.MAILING: Column(pl.String),
+        c.SENT_AT: Column(UTC_TIME),
+        c.OPTED_OUT: Column(pl.Boolean),
+    },
+    (c.USER_ID, c.CHANNEL, c.MAILING, c.SENT_AT),
+    _WRITER,
+    due_hour=3,
+)
+
+_WRITER = "build_features.count_interactions"
+_RATE = Column(pl.Float64, low=0, high=1)
+_RECENCY = Column(pl.Int64, nullable=True, low=0)
+
+ITEM_FEATURES = Table(
+    "item_features",
+    "pure",
+    {
+        c.ITEM_ID: Column(pl.String),
+        **counters(),
+        "view_rate_30": _RATE,
+        "cart_rate_30": _RATE,
+        "order_rate_30": _RATE,
+        c.PRICE: Column(pl.Int64, nullable=True, low=0),
+        "price_to_category": Column(pl.Float64, nullable=True, low=0),
+        "age_days": Column(pl.Int64, nullable=True, low=0),
+        "days_since_order": _RECENCY,
+    },
+    (c.ITEM_ID,),
+    _WRITER,
+    due_hour=4,
+)
+USER_FEATURES = Table(
+    "user_features",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        **counters(),
+        "distinct_items_30": Column(pl.Int64, low=0),
+        "mean_carted_price_30": Column(pl.Float64, nullable=True, low=0),
+        "days_since_event": _RECENCY,
+        "days_since_order": _RECENCY,
+    },
+    (c.USER_ID,),
+    _WRITER,
+    due_hour=4,
+)
+USER_ITEM_FEATURES = Table(
+    "user_item_features",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        c.ITEM_ID: Column(pl.String),
+        **counters(),
+        "days_since_view": _RECENCY,
+        "days_since_cart": _RECENCY,
+        "days_since_order": _RECENCY,
+    },
+    (c.USER_ID, c.ITEM_ID),
+    _WRITER,
+    due_hour=4,
+)
+DEMAND_LAGS = Table(
+    "demand_lags",
+    "pure",
+    {
+        c.ITEM_ID: Column(pl.String),
+        c.CITY: Column(pl.String),
+        **{f"lag_{lag}": Column(pl.Int64, low=0) for lag in LAGS},
+        "mean_week": Column(pl.Float64, low=0),
+        "mean_same_weekday": Column(pl.Float64, low=0),
+    },
+    (c.ITEM_ID, c.CITY),
+    _WRITER,
+    due_hour=4,
+)
+USER_SEQUENCES = Table(
+    "user_sequences",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        c.POSITION: Column(pl.Int32, low=1),
+        c.ITEM_ID: Column(pl.String),
+        c.EVENT_TYPE: Column(pl.String, values=c.EVENT_TYPES),
+        c.TS: Column(UTC_TIME),
+    },
+    (c.USER_ID, c.POSITION),
+    _WRITER,
+    due_hour=4,
+)
+USER_SEGMENTS = Table(
+    "user_segments",
+    "pure",
+    {c.USER_ID: Column(pl.String), c.SEGMENT: Column(pl.String)},
+    (c.USER_ID,),
+    _WRITER,
+    due_hour=4,
+)
+
+_WRITER = "build_features.rank_segments"
+
+SEGMENT_ITEM_FEATURES = Table(
+    "segment_item_features",
+    "pure",
+    {c.SEGMENT: Column(pl.String), c.ITEM_ID: Column(pl.String), **counters()},
+    (c.SEGMENT, c.ITEM_ID),
+    _WRITER,
+    due_hour=4,
+)
+EXAMINATION = Table(
+    "examination",
+    "fitted",
+    {
+        c.PLATFORM: Column(pl.String, values=c.PLATFORMS),
+        c.SURFACE: Column(pl.String, values=c.SURFACES),
+        c.POSITION: Column(pl.Int32, low=1),
+        c.P_EXAMINED: Column(pl.Float64, low=1e-6, high=1),
+        "impressions": Column(pl.Int64, low=0),
+    },
+    (c.PLATFORM, c.SURFACE, c.POSITION),
+    _WRITER,
+    due_hour=4,
+)
+SEGMENT_SCORES = Table(
+    "segment_scores",
+    "fitted",
+    {
+        c.SEGMENT: Column(pl.String),
+        c.ITEM_ID: Column(pl.String),
+        c.P_CART: Column(pl.Float64, low=0, high=1),
+        c.SUPPORT: Column(pl.Float64, low=0),
+        c.SF_POS: Column(pl.Float32, low=1e-12, high=1),
+    },
+    (c.SEGMENT, c.ITEM_ID),
+    _WRITER,
+    due_hour=4,
+)
+DATA_CHECKS = Table(
+    "data_checks",
+    "historical",
+    {
+        "table": Column(pl.String),
+        "column": Column(pl.String),
+        "check": Column(pl.String),
+        "version": Column(pl.Int64, low=1),
+        c.VALUE: Column(pl.Float64),
+        c.LOW: Column(pl.Float64, nullable=True),
+        c.HIGH: Column(pl.Float64, nullable=True),
+        "verdict": Column(pl.String, values=("ok", "warned", "broken", "counted")),
+    },
+    ("table", "column", "check", "version"),
+    "build_features",
+)

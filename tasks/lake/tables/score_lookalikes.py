@@ -1,0 +1,56 @@
+"""What `score_lookalikes` writes."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.lake.contracts import Column, Table
+
+_SHARE = Column(pl.Float64, nullable=True, low=0, high=1)
+
+LOOKALIKE_FEATURES = Table(
+    "lookalike_features",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        c.ATTRIBUTE: Column(pl.String),
+        c.VALUE: Column(pl.String),
+        "share": Column(pl.Float64, low=0, high=1),
+    },
+    (c.USER_ID, c.ATTRIBUTE, c.VALUE),
+    "score_lookalikes.list_segments",
+    due_hour=6,
+)
+LOOKALIKE_SCORES = Table(
+    "lookalike_scores",
+    "fitted",
+    {c.USER_ID: Column(pl.String), c.PROBABILITY: Column(pl.Float64, low=0, high=1)},
+    (c.USER_ID,),
+    "score_lookalikes.score_segment",
+    part=c.LOOKALIKE_SEGMENT,
+    due_hour=6,
+)
+THRESHOLD_CARDS = Table(
+    "threshold_cards",
+    "fitted",
+    {
+        c.THRESHOLD: Column(pl.Float64, low=0, high=1),
+        "audience_size": Column(pl.Int64, low=0),
+        "precision": _SHARE,
+        "precision_low": _SHARE,
+        "precision_high": _SHARE,
+        "recall": _SHARE,
+        "lift": Column(pl.Float64, nullable=True, low=0),
+        "expected_buyers": Column(pl.Float64, nullable=True, low=0),
+        "suggestion": Column(pl.String, nullable=True, values=("sure", "wide")),
+        "verdict": Column(pl.String, values=("ok", "no signal", "too few")),
+        "auc": _SHARE,
+        "auc_low": _SHARE,
+        "auc_high": _SHARE,
+    },
+    (c.THRESHOLD,),
+    "score_lookalikes.score_segment",
+    part=c.LOOKALIKE_SEGMENT,
+    due_hour=6,
+)
