@@ -1,0 +1,89 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+UV_VERSION := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-lock
+BENCHES := $(sort $(subst _,-,$(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))))
+# More options for pytest: make test OPTIONS="-k facets"
+OPTIONS ?=
+
+export PYTHON
+export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
+# In a stripped environment uv finds no certificates by itself.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+ifeq ($(origin SSL_CERT_FILE),undefined)
+ifneq ($(CERTIFICATES),)
+export SSL_CERT_FILE := $(CERTIFICATES)
+endif
+endif
+
+.PHONY: help install demo stop test test-cluster lint format docs lock bench clean clean-data needs needs-java
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "benchmarks:         $(addprefix bench-,$(BENCHES))"
+
+needs:
+	@.ci/needs
+
+needs-java:
+	@.ci/needs java
+
+install: $(STAMP) ## make .venv from requirements.lock (done again only when the lock changes)
+
+$(STAMP): requirements.lock | needs
+	@test -x $(BIN)/uv || { echo "install: new environment in $(VENV)"; \
+	  $(PYTHON) -m venv --clear $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
+	@echo "install: packages of requirements.lock (a cold cache takes a few minutes)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --require-hashes -r requirements.lock
+	@touch $(STAMP)
+
+demo: install ## simulate a shop, run the chain in a real Airflow, print the result page
+	@$(BIN)/python -m tasks demo
+
+stop: ## stop what make demo left running
+	@test ! -x $(BIN)/python || $(BIN)/python -m tasks stop
+
+test: install needs-java ## every test that runs on this machine alone
+	@$(BIN)/python -m pytest -m "not cluster" $(OPTIONS)
+
+test-cluster: install needs-java ## tests that need more: Spark cluster, S3, PostgreSQL, browser
+	@$(BIN)/python -m pytest -m cluster $(OPTIONS)
+
+lint: install ## ruff, ruff format, mypy --strict, sqlfluff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --disable-progress-bar sql
+
+format: install ## put code and SQL into the house form
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+docs: install ## write the generated tables of README.md again
+	@$(BIN)/python tests/documentation/generate.py
+
+lock: install ## compile requirements.in into requirements.lock (OPTIONS=--upgrade renews it)
+	@$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --quiet $(OPTIONS) -o requirements.lock
+
+bench: $(addprefix bench-,$(BENCHES)) ## every benchmark, one after the other
+
+bench-%: install ## one benchmark; its last line is one JSON object
+	@test -f tests/benchmarks/bench_$(subst -,_,$*).py || \
+	  { echo "no benchmark $*; there is: $(BENCHES)" >&2; exit 2; }
+	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py
+
+clean: ## remove caches and the environment; the data in .vitrina stay
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache spark-warehouse \
+	  metastore_db derby.log catboost_info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-data: stop ## remove .vitrina: the demo's lake, landing, Airflow and MLflow
+	@rm -rf .vitrina
