@@ -1,0 +1,1 @@
+"""Landing: what a shop delivers, by day of receipt."""

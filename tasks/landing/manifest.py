@@ -1,0 +1,150 @@
+"""Landing days: files by day of receipt, complete when their manifest is there.
+
+`dt=YYYY-MM-DD/_MANIFEST.json` lists each file with its rows and sha256 and is written last. A
+correction writes new files and the next manifest version; the version before stays beside it as
+`_MANIFEST.v1.json`. Files that no manifest names are not part of the delivery.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import BaseModel, ValidationError
+
+from tasks.errors import ContractViolation, InputNotReady
+
+log = logging.getLogger(__name__)
+
+NAME = "_MANIFEST.json"
+KINDS = ("events", "items", "item_attributes", "customers", "contacts")
+
+
+class LandedFile(BaseModel):
+    """One file of a delivery."""
+
+    name: str
+    kind: str
+    rows: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a delivery holds; `facts` is the source's own business, e.g. a simulator's digest."""
+
+    day: date
+    version: int
+    source: str
+    files: list[LandedFile]
+    facts: dict[str, Any] = {}
+
+    def of_kind(self, kind: str) -> list[LandedFile]:
+        """The files of one kind, in order of name."""
+        return sorted((file for file in self.files if file.kind == kind), key=lambda file: file.name)
+
+
+def day_folder(landing: Path, day: date) -> Path:
+    """Where the files received on `day` lie."""
+    return landing / f"dt={day}"
+
+
+def landing_days(landing: Path) -> list[date]:
+    """Days whose manifest is there, in order."""
+    return sorted(date.fromisoformat(path.parent.name[3:]) for path in landing.glob(f"dt=*/{NAME}"))
+
+
+def write_landing_day(
+    landing: Path,
+    day: date,
+    frames: dict[str, pl.DataFrame],
+    source: str,
+    facts: dict[str, Any] | None = None,
+) -> Manifest:
+    """Write one delivery, or the correction of an earlier one; the manifest comes last."""
+    folder = day_folder(landing, day)
+    folder.mkdir(parents=True, exist_ok=True)
+    version = _keep_previous(folder) + 1
+    files = [_write(folder, kind, frame, version) for kind, frame in frames.items()]
+    manifest = Manifest(day=day, version=version, source=source, files=files, facts=facts or {})
+    partial = folder / f"{NAME}.partial"
+    partial.write_text(manifest.model_dump_json(indent=1))
+    os.replace(partial, folder / NAME)
+    return manifest
+
+
+def _keep_previous(folder: Path) -> int:
+    """Copy the manifest that is there to its version's name; 0 when there is none."""
+    current = folder / NAME
+    if not current.exists():
+        return 0
+    version = Manifest.model_validate_json(current.read_text()).version
+    shutil.copyfile(current, folder / f"_MANIFEST.v{version}.json")
+    return version
+
+
+def _write(folder: Path, kind: str, frame: pl.DataFrame, version: int) -> LandedFile:
+    suffix = "" if version == 1 else f".v{version}"
+    path = folder / f"{kind}-000{suffix}.parquet"
+    partial = path.with_suffix(".partial")
+    frame.write_parquet(partial)
+    os.replace(partial, path)
+    return LandedFile(name=path.name, kind=kind, rows=frame.height, sha256=_sha256(path))
+
+
+def read_manifest(landing: Path, day: date) -> Manifest:
+    """Return the newest manifest of `day`, its files checked.
+
+    Raises:
+        InputNotReady: the day has not been delivered.
+        ContractViolation: a file is absent, torn or edited, or the manifest itself is.
+    """
+    path = day_folder(landing, day) / NAME
+    if not path.exists():
+        raise InputNotReady(f"landing day {day} has not been delivered: {path} is absent")
+    try:
+        manifest = Manifest.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise ContractViolation(f"landing {day}: the manifest cannot be read: {error.errors()[0]['msg']}") from None
+    faults = [fault for file in manifest.files if (fault := _fault(path.parent, file))]
+    if faults:
+        raise ContractViolation(
+            f"landing {day}: {len(faults)} of {len(manifest.files)} files differ from the manifest: "
+            + "; ".join(faults[:3])
+        )
+    return manifest
+
+
+def _fault(folder: Path, file: LandedFile) -> str | None:
+    path = folder / file.name
+    if not path.exists():
+        return f"{file.name} is absent"
+    if (found := _sha256(path)) != file.sha256:
+        return f"{file.name} has sha256 {found[:12]}, not {file.sha256[:12]}"
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_kind(landing: Path, manifest: Manifest, kind: str) -> pl.DataFrame | None:
+    """Return the rows of one kind, or None when the delivery has no file of it.
+
+    Raises:
+        ContractViolation: a file's row count is not the manifest's.
+    """
+    files = manifest.of_kind(kind)
+    frames = [pl.read_parquet(day_folder(landing, manifest.day) / file.name) for file in files]
+    for file, frame in zip(files, frames, strict=True):
+        if frame.height != file.rows:
+            raise ContractViolation(
+                f"landing {manifest.day}: {file.name} has {frame.height:,} rows, the manifest says {file.rows:,}"
+            )
+    return pl.concat(frames) if frames else None

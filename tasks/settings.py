@@ -1,0 +1,190 @@
+"""Settings: defaults in code, then `VITRINA_*` variables; frozen, every number bounded.
+
+A nested one is written with two underscores: `VITRINA_TRAINING__LAST_DAYS=2`.
+"""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tasks.errors import VitrinaError
+
+PREFIX = "VITRINA_"
+
+
+class SettingsError(VitrinaError):
+    """A `VITRINA_*` variable that names no setting, or whose value is not allowed."""
+
+
+class Section(BaseModel):
+    """The settings of one module."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(Section):
+    """Which days train models."""
+
+    last_days: int = Field(1, ge=1, le=60, description="how many of the last complete landing days train")
+    force: bool = Field(False, description="train this day although a newer one supersedes it")
+
+
+class LandingRules(Section):
+    """How ingest treats deliveries."""
+
+    duplicate_days: int = Field(7, ge=0, le=60, description="earlier deliveries searched for the same event_id")
+    max_events_per_hour: int = Field(2000, ge=10, le=100_000, description="above this a user is a bot that hour")
+    max_events_per_day: int = Field(5000, ge=10, le=1_000_000, description="above this a user is a bot that day")
+
+
+class Features(Section):
+    """Counters, lags, sequences."""
+
+    window_days: int = Field(30, ge=7, le=90, description="longest counter window, D included")
+    sequence_length: int = Field(50, ge=2, le=500, description="last items kept per user, newest last")
+    prior_events: int = Field(20, ge=0, le=10_000, description="pseudo-events that pull rates to the mean")
+
+
+class Segments(Section):
+    """User segments and their scores."""
+
+    prior_examined: float = Field(50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all")
+
+
+class Facets(Section):
+    """User facets and facet weights."""
+
+    window_days: int = Field(30, ge=1, le=90, description="days of events behind a preference")
+    half_life_days: float = Field(14.0, gt=0, le=365, description="age at which an event counts half")
+    top_values: int = Field(10, ge=1, le=100, description="values kept per user, category group and attribute")
+    bootstraps: int = Field(50, ge=20, le=2000, description="resamples of customers behind an interval")
+
+
+class Lookalikes(Section):
+    """Look-alike audiences."""
+
+    min_seeds: int = Field(50, ge=10, le=10_000, description="fewer positives than this: too few, no threshold")
+
+
+class Candidates(Section):
+    """Candidate generators."""
+
+    k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
+    max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
+
+
+class Ranker(Section):
+    """Ranking groups, the model and its gate."""
+
+    listing_days: int = Field(17, ge=1, le=60, description="listing days of training groups")
+    margin: float = Field(0.005, ge=0, le=0.1, description="NDCG@60 loss that the gate calls a tie")
+    model_name: str = Field("ranker", pattern=r"^[a-z][a-z_]*$", description="registered model")
+
+
+class Settings(BaseSettings):
+    """Everything a run may be told. Paths default below `home`; secrets come from the environment only."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+    )
+
+    home: Path = Field(Path(".vitrina"), description="folder that every default path lies in")
+    landing_folder: Path | None = Field(None, description="landing files; default: landing below home")
+    lake_url: str | None = Field(None, description="folder or object-store URL of the lake; default: lake below home")
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs the SQL")
+    spark_master: str = Field("local[2]", description="Spark master, when the engine is spark")
+    seed: int = Field(7, ge=0, le=2**31 - 1, description="root of every model's seed")
+    threads: int = Field(2, ge=1, le=64, description="threads of engines and trainers; part of a fitted result")
+    memory_gb: float = Field(4.0, gt=0.1, le=4096, description="memory the SQL engine may take")
+    min_free_gb: float = Field(0.5, ge=0, le=4096, description="free disk below which nothing is written")
+    mlflow_url: str | None = Field(
+        None, description="MLflow server or sqlite URL; default: sqlite below home; empty: nothing is tracked"
+    )
+    alert_webhook: SecretStr | None = Field(None, description="address that gets every alert as JSON")
+    real_data: Path = Field(Path("../shared/data"), description="public data for tests and benchmarks")
+    code_version: str = Field("unversioned", description="what code ran; the image sets it to its tag")
+
+    training: Training = Training()
+    landing_rules: LandingRules = LandingRules()
+    features: Features = Features()
+    segments: Segments = Segments()
+    facets: Facets = Facets()
+    lookalikes: Lookalikes = Lookalikes()
+    candidates: Candidates = Candidates()
+    ranker: Ranker = Ranker()
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 (pydantic's own signature)
+        """Read defaults, then variables, then `values`.
+
+        Raises:
+            SettingsError: names the variable, its value and what is allowed.
+        """
+        _refuse_unknown(type(self))
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_complaint(error)) from None
+
+    @property
+    def landing(self) -> Path:
+        """The folder with one `dt=YYYY-MM-DD` folder per day of receipt."""
+        return self.landing_folder or self.home / "landing"
+
+    @property
+    def lake(self) -> str:
+        """The lake's folder or URL, without a slash at its end."""
+        return (self.lake_url or str(self.home / "lake")).rstrip("/")
+
+    @property
+    def reports(self) -> Path:
+        """Where result pages are written."""
+        return self.home / "lake" / "reports"
+
+    @property
+    def tracking_url(self) -> str:
+        """MLflow's address; empty when nothing is tracked."""
+        return f"sqlite:///{self.home.resolve()}/mlflow.db" if self.mlflow_url is None else self.mlflow_url
+
+    def logged(self) -> dict[str, str]:
+        """Every setting but secrets, flat, for MLflow and the ledger's hash."""
+        return dict(_flat(self.model_dump(mode="json", exclude={"alert_webhook"})))
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        pairs += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, str(value))]
+    return pairs
+
+
+def variables(model: type[BaseModel] = Settings, prefix: str = PREFIX) -> dict[str, Any]:
+    """Return the field behind each `VITRINA_*` variable."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            found |= variables(kind, f"{prefix}{name.upper()}__")
+        else:
+            found[prefix + name.upper()] = field
+    return found
+
+
+def _refuse_unknown(model: type[BaseModel]) -> None:
+    known = variables(model)
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; `python -m tasks settings` lists them"
+            raise SettingsError(f"{name} is not a setting{hint}")
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = PREFIX + "__".join(str(part).upper() for part in first["loc"])
+    return f"{name}={first['input']!r} is not allowed: {first['msg']}"
