@@ -31,45 +31,130 @@ class Section(BaseModel):
 class Training(Section):
     """Which days train models."""
 
-    last_days: int = Field(1, ge=1, le=60, description="how many of the last complete landing days train")
+    last_days: int = Field(
+        1, ge=1, le=60, description="how many of the last complete landing days train"
+    )
     force: bool = Field(False, description="train this day although a newer one supersedes it")
 
 
 class LandingRules(Section):
     """How ingest treats deliveries."""
 
-    duplicate_days: int = Field(7, ge=0, le=60, description="earlier deliveries searched for the same event_id")
-    max_events_per_hour: int = Field(2000, ge=10, le=100_000, description="above this a user is a bot that hour")
-    max_events_per_day: int = Field(5000, ge=10, le=1_000_000, description="above this a user is a bot that day")
+    duplicate_days: int = Field(
+        7, ge=0, le=60, description="earlier deliveries searched for the same event_id"
+    )
+    max_events_per_hour: int = Field(
+        2000, ge=10, le=100_000, description="above this a user is a bot that hour"
+    )
+    max_events_per_day: int = Field(
+        5000, ge=10, le=1_000_000, description="above this a user is a bot that day"
+    )
 
 
 class Features(Section):
     """Counters, lags, sequences."""
 
     window_days: int = Field(30, ge=7, le=90, description="longest counter window, D included")
-    sequence_length: int = Field(50, ge=2, le=500, description="last items kept per user, newest last")
-    prior_events: int = Field(20, ge=0, le=10_000, description="pseudo-events that pull rates to the mean")
+    sequence_length: int = Field(
+        50, ge=2, le=500, description="last items kept per user, newest last"
+    )
+    prior_events: int = Field(
+        20, ge=0, le=10_000, description="pseudo-events that pull rates to the mean"
+    )
 
 
 class Segments(Section):
     """User segments and their scores."""
 
-    prior_examined: float = Field(50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all")
+    prior_examined: float = Field(
+        50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
+    )
 
 
 class Facets(Section):
     """User facets and facet weights."""
 
     window_days: int = Field(30, ge=1, le=90, description="days of events behind a preference")
-    half_life_days: float = Field(14.0, gt=0, le=365, description="age at which an event counts half")
-    top_values: int = Field(10, ge=1, le=100, description="values kept per user, category group and attribute")
-    bootstraps: int = Field(50, ge=20, le=2000, description="resamples of customers behind an interval")
+    half_life_days: float = Field(
+        14.0, gt=0, le=365, description="age at which an event counts half"
+    )
+    top_values: int = Field(
+        10, ge=1, le=100, description="values kept per user, category group and attribute"
+    )
+    bootstraps: int = Field(
+        50, ge=20, le=2000, description="resamples of customers behind an interval"
+    )
 
 
 class Lookalikes(Section):
     """Look-alike audiences."""
 
-    min_seeds: int = Field(50, ge=10, le=10_000, description="fewer positives than this: too few, no threshold")
+    min_seeds: int = Field(
+        50, ge=10, le=10_000, description="fewer positives than this: too few, no threshold"
+    )
+
+
+class PopularOptions(Section):
+    """Generator `popular`."""
+
+    half_life_days: float = Field(
+        3.0, gt=0, le=365, description="age at which an interaction counts half"
+    )
+    city_prior: float = Field(
+        200.0, gt=0, le=1e6, description="weight of what sells everywhere in a city's shares"
+    )
+
+
+class EaseOptions(Section):
+    """Generator `ease`."""
+
+    regularisation: float = Field(100.0, gt=0, le=1e6, description="added to the diagonal of X'X")
+    half_life_days: float = Field(
+        14.0, gt=0, le=3650, description="age at which an interaction counts half"
+    )
+    max_items: int = Field(
+        8000,
+        ge=10,
+        le=40_000,
+        description="most touched items that take part; memory 16 bytes x its square",
+    )
+
+
+class LightFMOptions(Section):
+    """Generator `lightfm`."""
+
+    width: int = Field(32, ge=2, le=512, description="numbers in an embedding")
+    epochs: int = Field(10, ge=1, le=500, description="passes over the interactions")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="first step of Adagrad")
+    item_alpha: float = Field(1e-6, ge=0, le=1, description="L2 penalty on item features")
+    max_sampled: int = Field(
+        10, ge=1, le=1000, description="negatives tried per positive before WARP gives up"
+    )
+
+
+class SASRecOptions(Section):
+    """Generator `sasrec`."""
+
+    width: int = Field(
+        64, ge=4, le=1024, description="numbers in an embedding; a multiple of heads"
+    )
+    length: int = Field(50, ge=2, le=1000, description="items in a window")
+    blocks: int = Field(2, ge=1, le=16, description="transformer blocks")
+    heads: int = Field(1, ge=1, le=16, description="attention heads per block")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
+    epochs: int = Field(4, ge=1, le=1000, description="passes over the windows")
+    batch: int = Field(64, ge=1, le=4096, description="windows in a step")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="step of Adam")
+    features: bool = Field(True, description="add the embeddings of an item's features to its own")
+    shift: float = Field(
+        1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
+    )
+    full_softmax_items: int = Field(
+        20_000, ge=0, le=10**7, description="largest catalogue with a full softmax"
+    )
+    negatives: int = Field(
+        512, ge=1, le=100_000, description="shared negatives of a batch above that"
+    )
 
 
 class Candidates(Section):
@@ -77,6 +162,46 @@ class Candidates(Section):
 
     k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
     max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
+    min_sources: int = Field(
+        2, ge=1, le=20, description="generators with candidates below which a day is refused"
+    )
+    min_interactions: int = Field(
+        500, ge=1, le=10**9, description="fewer than this: nothing is fitted"
+    )
+    history_days: int = Field(
+        60, ge=1, le=400, description="days of events that generators learn from"
+    )
+    holdout_days: int = Field(3, ge=1, le=28, description="last days kept from the evaluated fit")
+    min_fit_days: int = Field(
+        3, ge=1, le=90, description="days before the holdout below which nothing is evaluated"
+    )
+    active_days: int = Field(
+        60, ge=1, le=400, description="a user with an interaction in these days gets candidates"
+    )
+    bootstraps: int = Field(
+        200, ge=20, le=10_000, description="resamples of users behind an interval"
+    )
+    view_weight: int = Field(1, ge=0, le=1000, description="weight of a view; 0 leaves views out")
+    favorite_weight: int = Field(2, ge=0, le=1000, description="weight of a favourite")
+    cart_weight: int = Field(3, ge=0, le=1000, description="weight of a cart")
+    order_weight: int = Field(4, ge=0, le=1000, description="weight of an order")
+    repeatable: tuple[str, ...] = Field(
+        ("beauty",), description="category groups whose items are bought again"
+    )
+    item_features: tuple[str, ...] = Field(
+        ("category_group", "category", "brand", "colour"),
+        description="columns of items that generators use",
+    )
+    user_features: tuple[str, ...] = Field(
+        ("gender", "city"), description="columns of customers that generators use"
+    )
+    repeats_half_life_days: float = Field(
+        14.0, gt=0, le=365, description="half-life of the yardstick own_repeats"
+    )
+    popular: PopularOptions = PopularOptions()
+    ease: EaseOptions = EaseOptions()
+    lightfm: LightFMOptions = LightFMOptions()
+    sasrec: SASRecOptions = SASRecOptions()
 
 
 class Ranker(Section):
@@ -91,24 +216,43 @@ class Settings(BaseSettings):
     """Everything a run may be told. Paths default below `home`; secrets come from the environment only."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", validate_default=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
     )
 
     home: Path = Field(Path(".vitrina"), description="folder that every default path lies in")
-    landing_folder: Path | None = Field(None, description="landing files; default: landing below home")
-    lake_url: str | None = Field(None, description="folder or object-store URL of the lake; default: lake below home")
+    landing_folder: Path | None = Field(
+        None, description="landing files; default: landing below home"
+    )
+    lake_url: str | None = Field(
+        None, description="folder or object-store URL of the lake; default: lake below home"
+    )
     engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs the SQL")
     spark_master: str = Field("local[2]", description="Spark master, when the engine is spark")
     seed: int = Field(7, ge=0, le=2**31 - 1, description="root of every model's seed")
-    threads: int = Field(2, ge=1, le=64, description="threads of engines and trainers; part of a fitted result")
-    memory_gb: float = Field(4.0, gt=0.1, le=4096, description="memory the SQL engine may take")
-    min_free_gb: float = Field(0.5, ge=0, le=4096, description="free disk below which nothing is written")
-    mlflow_url: str | None = Field(
-        None, description="MLflow server or sqlite URL; default: sqlite below home; empty: nothing is tracked"
+    threads: int = Field(
+        2, ge=1, le=64, description="threads of engines and trainers; part of a fitted result"
     )
-    alert_webhook: SecretStr | None = Field(None, description="address that gets every alert as JSON")
-    real_data: Path = Field(Path("../shared/data"), description="public data for tests and benchmarks")
-    code_version: str = Field("unversioned", description="what code ran; the image sets it to its tag")
+    memory_gb: float = Field(4.0, gt=0.1, le=4096, description="memory the SQL engine may take")
+    min_free_gb: float = Field(
+        0.5, ge=0, le=4096, description="free disk below which nothing is written"
+    )
+    mlflow_url: str | None = Field(
+        None,
+        description="MLflow server or sqlite URL; default: sqlite below home; empty: nothing is tracked",
+    )
+    alert_webhook: SecretStr | None = Field(
+        None, description="address that gets every alert as JSON"
+    )
+    real_data: Path = Field(
+        Path("../shared/data"), description="public data for tests and benchmarks"
+    )
+    code_version: str = Field(
+        "unversioned", description="what code ran; the image sets it to its tag"
+    )
 
     training: Training = Training()
     landing_rules: LandingRules = LandingRules()
@@ -149,7 +293,11 @@ class Settings(BaseSettings):
     @property
     def tracking_url(self) -> str:
         """MLflow's address; empty when nothing is tracked."""
-        return f"sqlite:///{self.home.resolve()}/mlflow.db" if self.mlflow_url is None else self.mlflow_url
+        return (
+            f"sqlite:///{self.home.resolve()}/mlflow.db"
+            if self.mlflow_url is None
+            else self.mlflow_url
+        )
 
     def logged(self) -> dict[str, str]:
         """Every setting but secrets, flat, for MLflow and the ledger's hash."""
@@ -159,7 +307,11 @@ class Settings(BaseSettings):
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for name, value in tree.items():
-        pairs += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, str(value))]
+        pairs += (
+            _flat(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else [(prefix + name, str(value))]
+        )
     return pairs
 
 
@@ -180,7 +332,9 @@ def _refuse_unknown(model: type[BaseModel]) -> None:
     for name in os.environ:
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; `python -m tasks settings` lists them"
+            hint = (
+                f"; did you mean {near[0]}?" if near else "; `python -m tasks settings` lists them"
+            )
             raise SettingsError(f"{name} is not a setting{hint}")
 
 
