@@ -1,0 +1,120 @@
+"""Read what the lake holds of a day and make its result page of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+
+from tasks import status
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake
+from tasks.lake.ledger import days_between
+from tasks.lake.tables import (
+    CANDIDATE_METRICS,
+    DATA_CHECKS,
+    EVENTS,
+    FACET_WEIGHTS,
+    GATE_DECISIONS,
+    RANKER_METRICS,
+    SET_ASIDE_EVENTS,
+    THRESHOLD_CARDS,
+)
+from tasks.report.candidates import candidates_headline, candidates_section
+from tasks.report.days import days_headline, days_section
+from tasks.report.facets import facets_headline, facets_section
+from tasks.report.gaps import Gap, Rows
+from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
+from tasks.report.page import Page, Section
+from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_section
+from tasks.report.received import checks_section, received_section, source_section, volume_section
+from tasks.report.runs import airflow_runs, runs_section, writes_section
+from tasks.settings import Settings
+
+READ = (
+    EVENTS,
+    SET_ASIDE_EVENTS,
+    DATA_CHECKS,
+    FACET_WEIGHTS,
+    THRESHOLD_CARDS,
+    CANDIDATE_METRICS,
+    RANKER_METRICS,
+    GATE_DECISIONS,
+)
+DAYS = 7
+
+
+def build(
+    day: date,
+    settings: Settings,
+    runs: Sequence[Mapping[str, Any]] | None = None,
+    days: int = DAYS,
+) -> Page:
+    """Return the page of `day`.
+
+    Args:
+        day: the logical day whose results are shown.
+        settings: where the lake is.
+        runs: `dag_runs` of Airflow's REST API; without them the ledger tells what was written.
+        days: the tables of this many days, `day` the last, are judged.
+    """
+    lake = Lake(settings)
+    found = status.statuses(lake, days_between(day - timedelta(days=days - 1), day))
+    rows = {table.name: rows_of(lake, table, day) for table in READ}
+    return Page(day, _headline(rows, found), _sections(day, rows, found, runs))
+
+
+def rows_of(lake: Lake, table: Table, day: date) -> Rows:
+    """Return the day's rows of a table, or why there are none."""
+    if lake.has_day(table, day):
+        return lake.read_day(table, day)
+    by = {
+        record.superseded_by
+        for (written, _), record in lake.ledger.current(table).items()
+        if written == day and record.superseded_by
+    }
+    if by:
+        return Gap(f"Not trained: {day} is superseded by {max(by)}.")
+    return Gap(f"{table.name} has no rows for {day}: {status.dag_of(table)} has not written it.")
+
+
+def _headline(rows: Mapping[str, Rows], found: pl.DataFrame) -> tuple[str, ...]:
+    said = (
+        ranker_headline(rows[RANKER_METRICS.name]),
+        gate_headline(rows[GATE_DECISIONS.name]),
+        candidates_headline(rows[CANDIDATE_METRICS.name]),
+        facets_headline(rows[FACET_WEIGHTS.name]),
+        lookalikes_headline(rows[THRESHOLD_CARDS.name]),
+        days_headline(found),
+    )
+    return tuple(line for line in said if line)
+
+
+def _sections(
+    day: date,
+    rows: Mapping[str, Rows],
+    found: pl.DataFrame,
+    runs: Sequence[Mapping[str, Any]] | None,
+) -> tuple[Section, ...]:
+    events = rows[EVENTS.name]
+    known = (
+        runs_section(airflow_runs(runs))
+        if runs
+        else writes_section(found.filter(pl.col("day") == day))
+    )
+    missing_signals = source_section(events)
+    return (
+        known,
+        facets_section(rows[FACET_WEIGHTS.name]),
+        *lookalike_sections(rows[THRESHOLD_CARDS.name]),
+        candidates_section(rows[CANDIDATE_METRICS.name]),
+        ranker_section(rows[RANKER_METRICS.name]),
+        gate_section(rows[GATE_DECISIONS.name]),
+        received_section(events, rows[SET_ASIDE_EVENTS.name], day),
+        checks_section(rows[DATA_CHECKS.name]),
+        *([missing_signals] if missing_signals else []),
+        volume_section(found),
+        days_section(found),
+    )
