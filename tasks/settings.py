@@ -208,12 +208,52 @@ class Ranker(Section):
     """Ranking groups, the model and its gate."""
 
     listing_days: int = Field(17, ge=1, le=60, description="listing days of training groups")
+    groups_per_platform: int = Field(
+        100, ge=1, le=1_000_000, description="training groups per platform and listing day"
+    )
+    negatives_kept: float = Field(
+        0.2, gt=0, le=1, description="share of negatives kept in training rows"
+    )
+    measured_groups: int = Field(
+        1000, ge=1, le=1_000_000, description="whole lists kept of each day that may be held out"
+    )
+    held_out_days: int = Field(
+        4, ge=1, le=10, description="most listing days held out together when one is undecided"
+    )
+    cutoff: int = Field(60, ge=1, le=1000, description="k of NDCG@k")
+    bootstraps: int = Field(1000, ge=100, le=100_000, description="resamples of customers")
+    iterations: int = Field(200, ge=1, le=10_000, description="trees")
+    depth: int = Field(6, ge=1, le=10, description="depth of a tree")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="step of boosting")
+    shap_rows: int = Field(2000, ge=10, le=1_000_000, description="rows that SHAP explains")
     margin: float = Field(0.005, ge=0, le=0.1, description="NDCG@60 loss that the gate calls a tie")
+    min_customers: int = Field(
+        30, ge=1, le=100_000, description="fewer held-out customers with a cart: undecided"
+    )
+    past_gains: int = Field(28, ge=7, le=365, description="last gains that say what is too good")
+    too_good_mads: float = Field(
+        6.0, ge=1, le=100, description="MADs above which a gain is too good"
+    )
+    too_good_share: float = Field(
+        0.9, gt=0, le=1, description="share of |SHAP| that no single feature may reach"
+    )
+    diversity_low: float = Field(
+        0.7, ge=0, le=1, description="least diversity of the top against the base order"
+    )
+    price_low: float = Field(0.75, ge=0, le=1, description="least price of the top, as above")
+    price_high: float = Field(1.33, ge=1, le=10, description="highest price of the top, as above")
+    refit_correlation: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="rank correlation that the refit must have with the judged model",
+    )
+    accept_reason: str = Field("", description="why a model that is too good may pass; recorded")
     model_name: str = Field("ranker", pattern=r"^[a-z][a-z_]*$", description="registered model")
 
 
 class Settings(BaseSettings):
-    """Everything a run may be told. Paths default below `home`; secrets come from the environment only."""
+    """Everything a run may be told: paths default below `home`, secrets come from variables only."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -242,7 +282,7 @@ class Settings(BaseSettings):
     )
     mlflow_url: str | None = Field(
         None,
-        description="MLflow server or sqlite URL; default: sqlite below home; empty: nothing is tracked",
+        description="MLflow server or sqlite; default: sqlite below home; empty: not tracked",
     )
     alert_webhook: SecretStr | None = Field(
         None, description="address that gets every alert as JSON"

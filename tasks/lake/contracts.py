@@ -71,9 +71,11 @@ def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         if broken.height:
             raise ContractViolation(_complaint(table, rule, broken))
     if frame.height < table.min_rows:
-        raise ContractViolation(f"{table.name}: rows >= {table.min_rows} broken by 1 day: {frame.height} rows")
+        raise ContractViolation(
+            f"{table.name}: rows >= {table.min_rows} broken by 1 day: {frame.height} rows"
+        )
     # Sorted, because Parquet bytes, hashes and later float sums all depend on row order.
-    return frame.select(table.columns).sort(table.key)
+    return frame.select(*table.columns).sort(*table.key)
 
 
 def _check_schema(table: Table, frame: pl.DataFrame) -> None:
@@ -90,7 +92,9 @@ def _check_schema(table: Table, frame: pl.DataFrame) -> None:
         if found
     ]
     if faults:
-        raise ContractViolation(f"{table.name}: columns differ from the contract ({'; '.join(faults)})")
+        raise ContractViolation(
+            f"{table.name}: columns differ from the contract ({'; '.join(faults)})"
+        )
 
 
 def _breaches(table: Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -105,10 +109,18 @@ def _breaches(table: Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataF
         if column.high is not None:
             yield f"{name} <= {column.high}", frame.filter(values > column.high)
         if column.values is not None:
-            yield f"{name} is one of {', '.join(column.values)}", frame.filter(~values.is_in(column.values))
+            yield (
+                f"{name} is one of {', '.join(column.values)}",
+                frame.filter(~values.is_in(column.values)),
+            )
     yield f"one row per {', '.join(table.key)}", frame.filter(pl.struct(table.key).is_duplicated())
 
 
 def _complaint(table: Table, rule: str, broken: pl.DataFrame) -> str:
-    examples = "; ".join(str(row) for row in broken.select(table.columns).head(EXAMPLES).to_dicts())
-    return f"{table.name}: '{rule}' broken by {broken.height:,} rows, nothing written. Examples: {examples}"
+    examples = "; ".join(
+        str(row) for row in broken.select(*table.columns).head(EXAMPLES).to_dicts()
+    )
+    return (
+        f"{table.name}: '{rule}' broken by {broken.height:,} rows, nothing written."
+        f" Examples: {examples}"
+    )

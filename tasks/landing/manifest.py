@@ -46,7 +46,9 @@ class Manifest(BaseModel):
 
     def of_kind(self, kind: str) -> list[LandedFile]:
         """The files of one kind, in order of name."""
-        return sorted((file for file in self.files if file.kind == kind), key=lambda file: file.name)
+        return sorted(
+            (file for file in self.files if file.kind == kind), key=lambda file: file.name
+        )
 
 
 def day_folder(landing: Path, day: date) -> Path:
@@ -110,12 +112,14 @@ def read_manifest(landing: Path, day: date) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_text())
     except ValidationError as error:
-        raise ContractViolation(f"landing {day}: the manifest cannot be read: {error.errors()[0]['msg']}") from None
+        raise ContractViolation(
+            f"landing {day}: the manifest cannot be read: {error.errors()[0]['msg']}"
+        ) from None
     faults = [fault for file in manifest.files if (fault := _fault(path.parent, file))]
     if faults:
         raise ContractViolation(
-            f"landing {day}: {len(faults)} of {len(manifest.files)} files differ from the manifest: "
-            + "; ".join(faults[:3])
+            f"landing {day}: {len(faults)} of {len(manifest.files)} files differ from the"
+            " manifest: " + "; ".join(faults[:3])
         )
     return manifest
 
@@ -145,6 +149,7 @@ def read_kind(landing: Path, manifest: Manifest, kind: str) -> pl.DataFrame | No
     for file, frame in zip(files, frames, strict=True):
         if frame.height != file.rows:
             raise ContractViolation(
-                f"landing {manifest.day}: {file.name} has {frame.height:,} rows, the manifest says {file.rows:,}"
+                f"landing {manifest.day}: {file.name} has {frame.height:,} rows,"
+                f" the manifest says {file.rows:,}"
             )
     return pl.concat(frames) if frames else None

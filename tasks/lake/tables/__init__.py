@@ -16,7 +16,13 @@ from tasks.lake.tables.retrain_ranker import *  # noqa: F403
 from tasks.lake.tables.score_lookalikes import *  # noqa: F403
 from tasks.lake.tables.train_candidates import *  # noqa: F403
 
-_WRITERS = (build_features, compute_facet_weights, score_lookalikes, train_candidates, retrain_ranker)
+_WRITERS = (
+    build_features,
+    compute_facet_weights,
+    score_lookalikes,
+    train_candidates,
+    retrain_ranker,
+)
 TABLES: dict[str, Table] = {
     table.name: table
     for module in _WRITERS

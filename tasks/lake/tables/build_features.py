@@ -44,7 +44,12 @@ _WRITER = "build_features.ingest"
 
 EVENTS = Table("events", "pure", _EVENT, (c.EVENT_ID,), _WRITER, due_hour=3)
 SET_ASIDE_EVENTS = Table(
-    "set_aside_events", "pure", {**_EVENT, c.REASON: Column(pl.String)}, (c.EVENT_ID,), _WRITER, due_hour=3
+    "set_aside_events",
+    "pure",
+    {**_EVENT, c.REASON: Column(pl.String)},
+    (c.EVENT_ID,),
+    _WRITER,
+    due_hour=3,
 )
 ITEMS = Table(
     "items",

@@ -1,0 +1,116 @@
+"""The command line: everything that Airflow runs, without it.
+
+`python -m tasks` lists the DAGs and their tasks. Exit codes: 0 done, 1 one of the three known
+errors (its message, no traceback), 2 a wrong call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from datetime import date
+from importlib import import_module
+
+from tasks.errors import VitrinaError
+from tasks.lake.ledger import days_between
+from tasks.settings import Settings, variables
+from tasks.steps import CHAIN, run_dag, steps_of
+
+COMMANDS = {
+    "simulate": "tasks.simulator.command",
+    "load": "tasks.landing.command",
+    "status": "tasks.status",
+    "report": "tasks.report.command",
+    "evaluate-candidates": "tasks.candidates.command",
+}
+"""Sub-commands whose modules bring `add_arguments(parser)` and `run(args, settings)`."""
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = _parser(words if words is not None else sys.argv[1:]).parse_args(words)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    try:
+        done: int | None = args.command(args, Settings())
+    except VitrinaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return done or 0
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tasks", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.set_defaults(command=list_dags)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    _run_parser(
+        commands.add_parser("run", help="run a DAG, or one task of it, for a day or several")
+    )
+    _command(commands.add_parser("settings", help="list the VITRINA_* variables"), list_settings)
+    for name, module in COMMANDS.items():
+        sub = commands.add_parser(name, help=f"see {name} --help")
+        # Only the command that was typed is imported: some pull heavy libraries.
+        if name in words:
+            found = import_module(module)
+            found.add_arguments(sub)
+            _command(sub, found.run)
+    return parser
+
+
+def _command(parser: argparse.ArgumentParser, run: Callable[..., int | None]) -> None:
+    parser.set_defaults(command=run)
+
+
+def _run_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="a DAG, or DAG.task; `chain` for the nightly DAGs in order")
+    parser.add_argument(
+        "--day", type=date.fromisoformat, required=True, help="YYYY-MM-DD, the partition key"
+    )
+    parser.add_argument(
+        "--to", type=date.fromisoformat, help="last day of a range; each day in order"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="train days that a newer one supersedes"
+    )
+    _command(parser, run)
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run a DAG, one task of it or the chain, day by day."""
+    if args.force:
+        settings = settings.model_copy(
+            update={"training": settings.training.model_copy(update={"force": True})}
+        )
+    dag, _, step = args.name.partition(".")
+    for day in days_between(args.day, args.to or args.day):
+        for name in CHAIN if dag == "chain" else (dag,):
+            run_dag(name, day, settings, step or None)
+    return 0
+
+
+def list_dags(args: argparse.Namespace, settings: Settings) -> int:
+    """Print every DAG and its tasks."""
+    for dag in CHAIN:
+        print(dag)
+        for step in steps_of(dag):
+            mapped = " (mapped)" if step.mapped_over else ""
+            print(
+                f"  {dag}.{step.name}{mapped}: {(step.run.__doc__ or '').strip().splitlines()[0]}"
+            )
+    return 0
+
+
+def list_settings(args: argparse.Namespace, settings: Settings) -> int:
+    """Print every variable with its default and what it means."""
+    for name, field in variables().items():
+        print(f"{name}={field.default}  {field.description}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The lake: contracts, the ledger of days, the two engines."""

@@ -1,0 +1,175 @@
+"""The two engines: one SELECT of `sql/`, the same text on DuckDB and on Spark, equal rows.
+
+Relations are files of Delta partitions or small frames; parameters are bound, never formatted into
+the text. `:name` is Spark's form of a parameter, `$name` is DuckDB's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tasks.lake.contracts import Table
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+    from pyspark.sql import SparkSession
+
+SQL_FOLDER = Path(__file__).resolve().parents[2] / "sql"
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+COMMENT = re.compile(r"--[^\n]*")
+Value = str | int | float | date
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """A relation that lies in files: the table, its folder or URL, and the files to read."""
+
+    table: Table
+    path: str
+    files: tuple[str, ...]
+
+
+Relation = Partitions | pl.DataFrame
+
+
+def sql_text(name: str) -> str:
+    """Return the text of `sql/<name>.sql` without its comments (one may hold a colon)."""
+    return COMMENT.sub("", (SQL_FOLDER / f"{name}.sql").read_text())
+
+
+def select(
+    text: str, relations: Mapping[str, Relation], params: Mapping[str, Value], settings: Settings
+) -> pl.DataFrame:
+    """Return the rows of one SELECT.
+
+    Args:
+        text: the statement; every relation that it names is among `relations`.
+        relations: tables by the name that the text uses.
+        params: values of `:name`; more than the text uses are allowed, fewer are not.
+        settings: which engine, how many threads, how much memory.
+    """
+    used = {name: params[name] for name in PARAMETER.findall(text)}
+    engine = _duckdb if settings.engine == "duckdb" else _spark
+    return _narrow(engine(text, relations, used, settings))
+
+
+def _narrow(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give integer sums one type: DuckDB widens them to 128 bits, Spark does not."""
+    wide = [name for name, dtype in frame.schema.items() if _is_wide_integer(dtype)]
+    return frame.with_columns(pl.col(wide).cast(pl.Int64))
+
+
+def _is_wide_integer(dtype: pl.DataType) -> bool:
+    return dtype == pl.Int128 or (isinstance(dtype, pl.Decimal) and dtype.scale == 0)
+
+
+def _duckdb(
+    text: str, relations: Mapping[str, Relation], params: Mapping[str, Value], settings: Settings
+) -> pl.DataFrame:
+    with _duckdb_connection(settings) as connection:
+        for name, relation in relations.items():
+            _duckdb_relation(connection, name, relation)
+        rows: pl.DataFrame = connection.sql(PARAMETER.sub(r"$\1", text), params=dict(params)).pl()
+        return rows
+
+
+def _duckdb_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(
+        config={
+            "threads": settings.threads,
+            "memory_limit": f"{settings.memory_gb}GB",
+            "temp_directory": str(settings.home / "spill"),
+            "preserve_insertion_order": False,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _duckdb_relation(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
+    if isinstance(relation, pl.DataFrame):
+        connection.register(name, relation.to_arrow())
+    elif not relation.files:
+        connection.register(name, pl.DataFrame(schema=relation.table.stored_schema).to_arrow())
+    elif "://" in relation.path:
+        connection.register(name, _object_store_rows(relation))
+    else:
+        part = {relation.table.part: "VARCHAR"} if relation.table.part else {}
+        types = ", ".join(f"{column}: {kind}" for column, kind in {"dt": "DATE", **part}.items())
+        files = ", ".join("'" + file.replace("'", "''") + "'" for file in relation.files)
+        connection.execute(
+            f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{files}],"
+            f" hive_partitioning = true, hive_types = {{{types}}}, union_by_name = true)"
+        )
+
+
+def _object_store_rows(relation: Partitions) -> Any:  # noqa: ANN401 (a pyarrow dataset)
+    """Rows through pyarrow: DuckDB's own object-store reader needs a download at run time."""
+    import pyarrow.compute as pc
+    from deltalake import DeltaTable
+
+    days = sorted(
+        {
+            date.fromisoformat(part)
+            for uri in relation.files
+            for part in re.findall(r"/dt=([\d-]+)/", uri)
+        }
+    )
+    return DeltaTable(relation.path).to_pyarrow_dataset().filter(pc.field("dt").isin(days))
+
+
+def spark_session(settings: Settings) -> SparkSession:
+    """Return this process's Spark session, in UTC, sized for small tables."""
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    return (
+        SparkSession.builder.master(settings.spark_master)
+        .appName("vitrina")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", str(max(2, settings.threads)))
+        .config("spark.sql.ansi.enabled", "true")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.memory", f"{max(1, int(settings.memory_gb))}g")
+        .config("spark.sql.warehouse.dir", str((settings.home / "spark-warehouse").resolve()))
+        .getOrCreate()
+    )
+
+
+def _spark(
+    text: str, relations: Mapping[str, Relation], params: Mapping[str, Value], settings: Settings
+) -> pl.DataFrame:
+    session = spark_session(settings)
+    for name, relation in relations.items():
+        _spark_relation(session, name, relation)
+    rows = session.sql(text, args=dict(params)).toArrow()
+    return pl.DataFrame(pl.from_arrow(rows))
+
+
+def _spark_relation(session: SparkSession, name: str, relation: Relation) -> None:
+    if isinstance(relation, pl.DataFrame):
+        frame = session.createDataFrame(relation.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    elif not relation.files:
+        empty = pl.DataFrame(schema=relation.table.stored_schema)
+        frame = session.createDataFrame(empty.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    else:
+        frame = (
+            session.read.option("basePath", relation.path)
+            .option("mergeSchema", "true")
+            .parquet(*relation.files)
+        )
+    frame.createOrReplaceTempView(name)

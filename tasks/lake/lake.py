@@ -1,0 +1,303 @@
+"""Read and write days of tables; what is read is remembered and recorded with what is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+from tasks import tracking
+from tasks.errors import ContractViolation, InputNotReady
+from tasks.lake import engines
+from tasks.lake.contracts import Table, conform
+from tasks.lake.engines import Partitions, Relation, Value
+from tasks.lake.ledger import COMMIT_KEY, Ledger, Record, Slot, days_between
+from tasks.lake.row_hash import row_hash
+from tasks.lake.storage import Storage
+from tasks.landing.manifest import landing_days
+from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+WHOLE = ""
+"""The part of tables that no mapped task fills."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days day+ends-days+1 .. day+ends; absent ones are an error unless `optional`."""
+
+    days: int
+    ends: int = 0
+    optional: bool = False
+
+    def of(self, day: date) -> list[date]:
+        """Return the days of the window at `day`, in order."""
+        last = day + timedelta(days=self.ends)
+        return days_between(last - timedelta(days=self.days - 1), last)
+
+
+class Lake:
+    """The lake as one task sees it.
+
+    Writes record as inputs every part that this object has read so far, so open one per task.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.storage = Storage(settings.lake, settings.min_free_gb)
+        self.ledger = Ledger(self.storage)
+        self._inputs: dict[str, dict[str, int]] = {}
+        self._landed: list[date] | None = None
+
+    # What there is
+
+    def complete_days(self, through: date) -> list[date]:
+        """Return the landing days whose manifest is there, up to `through`, in order."""
+        if self._landed is None:
+            self._landed = landing_days(self.settings.landing)
+        return [day for day in self._landed if day <= through]
+
+    def first_day(self) -> date:
+        """Return the first landing day; what is earlier is outside history.
+
+        Raises:
+            InputNotReady: nothing has landed.
+        """
+        landed = self.complete_days(date.max)
+        if not landed:
+            raise InputNotReady(f"nothing has landed in {self.settings.landing}")
+        return landed[0]
+
+    def has_day(self, table: Table, day: date, part: str | None = None) -> bool:
+        """Return whether the ledger has that day (of that part, or of any)."""
+        return bool(self._slots(table, [day], part))
+
+    def parts(self, table: Table, day: date) -> list[str]:
+        """Return the parts written for that day, in order."""
+        return sorted(part for written, part in self.ledger.written(table) if written == day)
+
+    def newest_day(
+        self, table: Table, day: date, max_age_days: int, part: str | None = None
+    ) -> date | None:
+        """Return the newest day <= `day`, at most `max_age_days` older, or None."""
+        days = [
+            written
+            for written, key in self.ledger.written(table)
+            if 0 <= (day - written).days <= max_age_days and part in (None, key)
+        ]
+        return max(days, default=None)
+
+    # Read
+
+    def read_day(self, table: Table, day: date, part: str | None = None) -> pl.DataFrame:
+        """Return the rows of one day.
+
+        Raises:
+            InputNotReady: the ledger has no such day.
+        """
+        return self.read_window(table, day, 1, part)
+
+    def read_window(
+        self, table: Table, day: date, window: Window | int, part: str | None = None
+    ) -> pl.DataFrame:
+        """Return the rows of a window, with `dt` and, where the table has parts, the part.
+
+        Raises:
+            InputNotReady: naming the absent days and the backfill that makes them.
+        """
+        relation = self._partitions(table, day, window, part)
+        if not relation.files:
+            return pl.DataFrame(schema=table.stored_schema)
+        part_column = {table.part: pl.String()} if table.part else {}
+        rows = self.storage.read(list(relation.files), {"dt": pl.Date(), **part_column})
+        return rows.select(table.stored_schema.names())
+
+    def read_newest(
+        self, table: Table, day: date, max_age_days: int, part: str | None = None
+    ) -> tuple[date, pl.DataFrame]:
+        """Return the newest day <= `day` within `max_age_days`, and its rows.
+
+        Raises:
+            InputNotReady: there is none.
+        """
+        newest = self.newest_day(table, day, max_age_days, part)
+        if newest is None:
+            raise InputNotReady(
+                f"{table.name}: no day from {day - timedelta(days=max_age_days)} to {day};"
+                f" {_mending(table, day, day)}"
+            )
+        return newest, self.read_day(table, newest, part)
+
+    def select(
+        self,
+        name: str,
+        day: date,
+        inputs: Mapping[Table, Window | int],
+        frames: Mapping[str, pl.DataFrame] | None = None,
+        params: Mapping[str, Value] | None = None,
+    ) -> pl.DataFrame:
+        """Return the rows of `sql/<name>.sql`, run on the engine of the settings.
+
+        Args:
+            name: file below `sql/`, without its ending.
+            day: bound as `:day`.
+            inputs: the window of each table that the text names.
+            frames: further relations by name.
+            params: further values, bound as `:name`.
+        """
+        relations: dict[str, Relation] = {
+            table.name: self._partitions(table, day, window, None)
+            for table, window in inputs.items()
+        }
+        relations |= frames or {}
+        values = {"day": day, **(params or {})}
+        return engines.select(engines.sql_text(name), relations, values, self.settings)
+
+    def _partitions(
+        self, table: Table, day: date, window: Window | int, part: str | None
+    ) -> Partitions:
+        window = window if isinstance(window, Window) else Window(window)
+        slots = self._slots(table, window.of(day), part)
+        if not window.optional:
+            self._refuse_gaps(table, window.of(day), slots, part)
+        for (written, key), record in slots.items():
+            name = f"{table.name}/{key}" if key else table.name
+            self._inputs.setdefault(name, {})[str(written)] = record.version
+        return Partitions(table, self.storage.path(table.name), tuple(self._files(table, slots)))
+
+    def _slots(self, table: Table, days: list[date], part: str | None) -> dict[Slot, Record]:
+        wanted = set(days)
+        return {
+            (day, key): record
+            for (day, key), record in self.ledger.written(table).items()
+            if day in wanted and part in (None, key)
+        }
+
+    def _files(self, table: Table, slots: dict[Slot, Record]) -> list[str]:
+        if not slots:
+            return []
+        filters = [("dt", "in", sorted({str(day) for day, _ in slots}))]
+        if table.part:
+            filters.append((table.part, "in", sorted({key for _, key in slots})))
+        return self.storage.files(table.name, filters)
+
+    def _refuse_gaps(
+        self, table: Table, days: list[date], slots: dict[Slot, Record], part: str | None
+    ) -> None:
+        first = self.first_day()
+        there = {day for day, _ in slots}
+        gaps = [day for day in days if day >= first and day not in there]
+        if gaps:
+            name = f"{table.name}/{part}" if part else table.name
+            raise InputNotReady(
+                f"{name}: {len(gaps)} of {len(days)} days are absent, {gaps[0]} to {gaps[-1]};"
+                f" {_mending(table, gaps[0], gaps[-1])}"
+            )
+
+    # Write
+
+    def write_day(
+        self, table: Table, day: date, frame: pl.DataFrame, part: str | None = None
+    ) -> int:
+        """Replace one day (of one part) and return its row count.
+
+        Raises:
+            ContractViolation: naming the rule, the count and three examples; nothing is written.
+        """
+        rows = conform(table, frame)
+        record = self._record(table, day, part, rows)
+        keys = {"dt": str(day), **({table.part: record.part} if table.part else {})}
+        predicate = " AND ".join(f"{name} = '{value}'" for name, value in keys.items())
+        self.storage.replace(
+            table.name,
+            _with_partition(rows, table, day, part),
+            list(keys),
+            predicate,
+            **{COMMIT_KEY: record.to_json()},
+        )
+        return self._recorded(record)
+
+    def append_day(self, table: Table, day: date, frame: pl.DataFrame) -> int:
+        """Add rows to one day of a historical table and return how many.
+
+        Raises:
+            ContractViolation: a rule breaks, or a key is there already; nothing is written.
+        """
+        if table.class_ != "historical":
+            raise ContractViolation(
+                f"{table.name} is {table.class_}: only historical tables are appended to"
+            )
+        rows = conform(table, frame)
+        before = self.read_window(table, day, Window(1, optional=True)).select(*table.columns)
+        conform(table, pl.concat([before, rows]))
+        record = self._record(table, day, None, rows)
+        stored = _with_partition(rows, table, day, None)
+        self.storage.append(table.name, stored, ["dt"], **{COMMIT_KEY: record.to_json()})
+        return self._recorded(record)
+
+    def supersede(self, table: Table, day: date, by: date, part: str | None = None) -> None:
+        """Record that the day does not train because `by` does; data that are there stay."""
+        if self.has_day(table, day, part):
+            return
+        record = self._record(table, day, part, table.empty())
+        self._recorded(Record(**{**vars(record), "status": "superseded", "superseded_by": by}))
+
+    def _record(self, table: Table, day: date, part: str | None, rows: pl.DataFrame) -> Record:
+        if bool(table.part) != bool(part):
+            raise ContractViolation(
+                f"{table.name}: part {part!r} given, the table's part is {table.part!r}"
+            )
+        key = part or WHOLE
+        return Record(
+            table=table.name,
+            dt=day,
+            part=key,
+            version=self.ledger.next_version(table, day, key),
+            rows=rows.height,
+            row_hash=row_hash(rows),
+            inputs={name: dict(days) for name, days in self._inputs.items()},
+            settings_hash=_hash_of(self.settings),
+            code_version=self.settings.code_version,
+            run=tracking.run_id() or "",
+        )
+
+    def _recorded(self, record: Record) -> int:
+        self.ledger.append(record)
+        name = f"{record.table}/{record.part}" if record.part else record.table
+        log.info(
+            "%s %s: %s rows %s, version %d",
+            name,
+            record.dt,
+            f"{record.rows:,}",
+            record.status,
+            record.version,
+        )
+        tracking.written(name, record, self._inputs)
+        return record.rows
+
+
+def _with_partition(rows: pl.DataFrame, table: Table, day: date, part: str | None) -> pl.DataFrame:
+    keys = [pl.lit(day).alias("dt")]
+    if table.part:
+        keys.append(pl.lit(part).alias(table.part))
+    return rows.with_columns(keys)
+
+
+def _mending(table: Table, first: date, last: date) -> str:
+    dag = table.written_by.split(".")[0]
+    if dag == "build_features":
+        return f"backfill build_features from {first} to {last}"
+    return f"run {dag} for {first}" + (f" to {last}" if last != first else "")
+
+
+def _hash_of(settings: Settings) -> str:
+    """Hash what can change a result: folders and addresses cannot."""
+    places = {"home", "landing_folder", "lake_url", "mlflow_url", "real_data", "code_version"}
+    told = {name: value for name, value in settings.logged().items() if name not in places}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,147 @@
+"""Delta tables in a folder or an object store: files of a partition, replace, append.
+
+The only module that writes Delta. It refuses an overwrite without a predicate, which would wipe
+the table.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from tasks.errors import ContractViolation
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 8
+Filters = Sequence[tuple[str, str, str | list[str]]]
+
+
+class Storage:
+    """One lake's tables by name."""
+
+    def __init__(self, url: str, min_free_gb: float) -> None:
+        self.url = url
+        self._min_free_bytes = int(min_free_gb * 2**30)
+        self._tables: dict[str, DeltaTable] = {}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the lake is a folder."""
+        return "://" not in self.url
+
+    def path(self, name: str) -> str:
+        """Return the table's folder or URL."""
+        return f"{self.url}/{name}"
+
+    def table(self, name: str) -> DeltaTable | None:
+        """Return the table at its newest version, None if it has never been written."""
+        known = self._tables.get(name)
+        if known is not None:
+            known.update_incremental()
+            return known
+        try:
+            self._tables[name] = DeltaTable(self.path(name))
+        except TableNotFoundError:
+            return None
+        return self._tables[name]
+
+    def files(self, name: str, filters: Filters) -> list[str]:
+        """Return the files of the partitions that the filters select."""
+        table = self.table(name)
+        return [] if table is None else sorted(table.file_uris(partition_filters=list(filters)))
+
+    def read(self, files: list[str], partitions: dict[str, pl.DataType]) -> pl.DataFrame:
+        """Return the rows of files, partition columns included, in the files' order."""
+        return pl.read_parquet(
+            files, hive_partitioning=True, hive_schema=partitions, missing_columns="insert"
+        )
+
+    def commit_records(self, name: str, key: str, limit: int) -> list[str]:
+        """Return the records that ride in the newest commits of a table."""
+        table = self.table(name)
+        return [] if table is None else [c[key] for c in table.history(limit) if key in c]
+
+    def append(
+        self, name: str, frame: pl.DataFrame, partition_by: list[str], **record: str
+    ) -> None:
+        """Add rows."""
+        self._commit(name, frame, partition_by, {"mode": "append"}, record)
+
+    def replace(
+        self, name: str, frame: pl.DataFrame, partition_by: list[str], predicate: str, **record: str
+    ) -> None:
+        """Replace the rows that the predicate selects, in one commit."""
+        if not predicate:
+            raise ContractViolation(f"{name}: a write without a day would wipe the table; refused")
+        self._commit(
+            name, frame, partition_by, {"mode": "overwrite", "predicate": predicate}, record
+        )
+
+    def _commit(
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        partition_by: list[str],
+        mode: dict[str, Any],
+        record: dict[str, str],
+    ) -> None:
+        self._refuse_full_disk(name, frame)
+        properties = CommitProperties(custom_metadata=record)
+        data = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+        def commit() -> None:
+            table = self._created(name, data.schema, partition_by)
+            write_deltalake(
+                table,
+                data,
+                partition_by=partition_by,
+                schema_mode="merge" if _is_wider(frame, table) else None,
+                commit_properties=properties,
+                **mode,
+            )
+
+        _retry(commit, name)
+        self._tables.pop(name, None) if mode["mode"] == "overwrite" else None
+
+    def _created(self, name: str, schema: Any, partition_by: list[str]) -> DeltaTable:  # noqa: ANN401 (pyarrow has no types)
+        return self.table(name) or DeltaTable.create(
+            self.path(name), schema, mode="ignore", partition_by=partition_by
+        )
+
+    def _refuse_full_disk(self, name: str, frame: pl.DataFrame) -> None:
+        if not self.is_local:
+            return
+        os.makedirs(self.url, exist_ok=True)
+        free = shutil.disk_usage(self.url).free
+        # In memory a frame is larger than its Parquet file, so this errs on the safe side.
+        if free < self._min_free_bytes + frame.estimated_size():
+            raise OSError(
+                f"{name}: {free / 2**30:.2f} GB free at {self.url} is too little for"
+                f" {frame.height:,} rows; nothing written"
+            )
+
+
+def _is_wider(frame: pl.DataFrame, table: DeltaTable) -> bool:
+    stored = {field.name for field in table.schema().fields}
+    return not stored.issuperset(frame.columns)
+
+
+def _retry(commit: Callable[[], None], name: str) -> None:
+    """Try again when another writer of the same part won; deltalake itself settles other parts."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return commit()
+        except CommitFailedError:
+            if attempt == ATTEMPTS:
+                raise
+            log.info(
+                "%s: another writer committed first, try %d of %d", name, attempt + 1, ATTEMPTS
+            )

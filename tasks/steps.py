@@ -1,0 +1,148 @@
+"""Steps: what a DAG module lists, and how one of them is run, by Airflow or by hand."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from typing import Any
+
+from tasks import tracking
+from tasks.errors import VitrinaError
+from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CHAIN = (
+    "build_features",
+    "compute_facet_weights",
+    "score_lookalikes",
+    "train_candidates",
+    "retrain_ranker",
+)
+"""The nightly DAGs in an order in which one process can run them."""
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task: its function, those it waits for, and the step whose keys it is mapped over."""
+
+    run: Function
+    after: tuple[Function, ...] = ()
+    mapped_over: Function | None = None
+
+    @property
+    def name(self) -> str:
+        """The task id."""
+        return self.run.__name__
+
+
+@dataclass(frozen=True)
+class Try:
+    """One try of one task, as MLflow and the log name it."""
+
+    dag: str
+    step: str
+    day: date
+    key: str | None = None
+    run_id: str = "by hand"
+    number: int = 1
+
+    @property
+    def title(self) -> str:
+        """The task with its day and key."""
+        return f"{self.dag}.{self.step}" + (f"[{self.key}]" if self.key else "") + f" {self.day}"
+
+    def tags(self) -> dict[str, str]:
+        """MLflow's tags."""
+        return {
+            "day": str(self.day),
+            "task": self.step,
+            "map_key": self.key or "",
+            "run_id": self.run_id,
+            "try": str(self.number),
+        }
+
+
+def steps_of(dag: str) -> tuple[Step, ...]:
+    """Return the steps of the DAG's module, in an order in which they can run.
+
+    Raises:
+        VitrinaError: there is no such DAG.
+    """
+    try:
+        module = import_module(f"tasks.{dag}")
+        steps: tuple[Step, ...] = module.STEPS
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise VitrinaError(
+            f"there is no DAG {dag!r}; `python -m tasks` lists them ({error})"
+        ) from None
+    return steps
+
+
+@contextmanager
+def opened(attempt: Try, settings: Settings) -> Iterator[tracking.TaskRun | None]:
+    """Open the task try's MLflow run, say first what runs, and last what broke."""
+    with tracking.task_run(settings, attempt.dag, attempt.title, attempt.tags()) as run:
+        log.info(
+            "%s: try %d, lake %s%s",
+            attempt.title,
+            attempt.number,
+            settings.lake,
+            f", {run.url}" if run else "",
+        )
+        started = time.monotonic()
+        try:
+            yield run
+        except VitrinaError as error:
+            log.error("%s: %s: %s", attempt.title, type(error).__name__, error)
+            raise
+        log.info("%s: done in %.1f s", attempt.title, time.monotonic() - started)
+
+
+def execute(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: ANN401 (each step's own)
+    """Run one step for its day and return what it returns: rows, counts or keys."""
+    with opened(attempt, settings):
+        return call(attempt, function, settings)
+
+
+def call(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: ANN401 (each step's own)
+    """Call the step's function, with its key if it is mapped, and log the counts it returns."""
+    keys = (attempt.key,) if attempt.key else ()
+    result = function(attempt.day, settings, *keys)
+    if isinstance(result, dict):
+        tracking.metrics(
+            {name: count for name, count in result.items() if isinstance(count, int | float)}
+        )
+    if result is not None:
+        log.info("%s: %s", attempt.title, result)
+    return result
+
+
+def run_dag(dag: str, day: date, settings: Settings, only: str | None = None) -> None:
+    """Run a whole DAG for one day in this process, or one step of it.
+
+    Raises:
+        VitrinaError: no such DAG or step, or what the step raises.
+    """
+    chosen = [step for step in steps_of(dag) if only in (None, step.name)]
+    if not chosen:
+        raise VitrinaError(
+            f"{dag} has no step {only!r}; it has {', '.join(s.name for s in steps_of(dag))}"
+        )
+    for step in chosen:
+        for key in _keys(step, day, settings):
+            execute(Try(dag, step.name, day, key), step.run, settings)
+
+
+def _keys(step: Step, day: date, settings: Settings) -> list[str] | list[None]:
+    if step.mapped_over is None:
+        return [None]
+    keys: list[str] = step.mapped_over(day, settings)
+    return keys
