@@ -1,0 +1,97 @@
+"""EASE: a linear item-to-item model in closed form (Steck, WWW 2019).
+
+X[u, i] = sqrt(sum of 0.5 ** (age in days / half-life) over the user's interactions with the item)
+P = inverse of (X'X + regularisation x I);  B[i, j] = -P[i, j] / P[j, j], B[i, i] = 0
+score(u, j) = sum over i of X[u, i] x B[i, j]
+
+Memory is two float64 squares of the item count, so only the `ease.max_items` most touched items
+take part (8,000: 1.0 GB). A request's row is built from its history, so users who came after
+training are served like all others; an empty history has no score.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from tasks import columns as c
+from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests
+from tasks.settings import Candidates
+
+log = logging.getLogger(__name__)
+
+
+class Ease(Generator):
+    """Items that go with what the customer touched."""
+
+    name: ClassVar[str] = "ease"
+
+    def __init__(self, item_ids: pl.Series, weights: Floats, half_life_days: float) -> None:
+        """Keep the item-to-item weights B."""
+        self.item_ids = item_ids
+        self._weights = weights
+        self._half_life_days = half_life_days
+
+    @classmethod
+    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+        """Solve for B over the most touched items."""
+        item_ids = most_touched(known.interactions, options.ease.max_items)
+        half_life = options.ease.half_life_days
+        everyone = Requests(known.through, known.users, known.interactions)
+        with threadpool_limits(threads):
+            matrix = touched(everyone, item_ids, half_life)
+            weights = closed_form(matrix, options.ease.regularisation)
+        return cls(item_ids, weights, half_life)
+
+    def scores(self, requests: Requests) -> Floats:
+        """Return X B for these users."""
+        matrix = touched(requests, self.item_ids, self._half_life_days)
+        products = np.asarray(matrix @ self._weights, dtype=np.float32)
+        products[np.diff(matrix.indptr) == 0] = NO_OPINION
+        return products
+
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return B, items and half-life."""
+        facts = {"item_ids": self.item_ids.to_list(), "half_life_days": self._half_life_days}
+        return {"weights": self._weights}, facts
+
+    @classmethod
+    def restore(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
+        """Return the generator that gave this state."""
+        item_ids = pl.Series(c.ITEM_ID, facts["item_ids"])
+        return cls(item_ids, arrays["weights"], facts["half_life_days"])
+
+
+def most_touched(interactions: pl.DataFrame, cap: int) -> pl.Series:
+    """Return the ids of the `cap` items with most interactions, sorted; ties to the smaller id."""
+    counts = (
+        interactions.group_by(c.ITEM_ID).len().sort(["len", c.ITEM_ID], descending=[True, False])
+    )
+    if counts.height > cap:
+        log.warning("EASE leaves out %d of %d items", counts.height - cap, counts.height)
+    return counts[c.ITEM_ID].head(cap).sort()
+
+
+def touched(requests: Requests, item_ids: pl.Series, half_life_days: float) -> sparse.csr_matrix:
+    """Return the matrix X of the module's formula."""
+    rows, items, _, age_days = requests.encoded(item_ids)
+    shape = (requests.height, len(item_ids))
+    decayed = 0.5 ** (age_days.astype(np.float64) / half_life_days)
+    matrix = sparse.coo_matrix((decayed, (rows, items)), shape=shape).tocsr()
+    return matrix.sqrt()
+
+
+def closed_form(matrix: sparse.csr_matrix, regularisation: float) -> Floats:
+    """Return B: the item-to-item weights with a zero diagonal."""
+    gram = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += regularisation
+    inverse = np.linalg.inv(gram)
+    weights = inverse / -np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    return weights.astype(np.float32)

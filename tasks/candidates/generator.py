@@ -1,0 +1,150 @@
+"""What every generator learns from, is asked, and answers.
+
+A generator scores the whole of its catalogue for each request; lists are cut from the scores in
+one place (`serving`), so that filters, ties and ranks are the same for all. A score is comparable
+only inside one generator; minus infinity means "no opinion" and never enters a list.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks import columns as c
+from tasks.settings import Candidates
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+NO_OPINION = np.float32(-np.inf)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Everything known on a day that a generator may learn from.
+
+    `interactions`: `user_id, item_id, event_type, ts, dt, weight`, oldest first within a user.
+    `items`: the catalogue's snapshot. `users`: `user_id` with city and whatever else is known.
+    """
+
+    through: date
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame
+
+    def item_ids(self) -> pl.Series:
+        """Return every item on sale or touched, sorted."""
+        both = pl.concat([self.items[c.ITEM_ID], self.interactions[c.ITEM_ID]])
+        return both.unique().sort()
+
+
+class Encoded(NamedTuple):
+    """Histories as positions: row of the user, column of the item; oldest first within a user."""
+
+    rows: Ints
+    items: Ints
+    weights: Floats
+    age_days: Floats
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Whom to recommend to.
+
+    `users`: `user_id, city`..., unique and sorted. `histories`: their interactions, sorted by user,
+    oldest first within one.
+    """
+
+    through: date
+    users: pl.DataFrame
+    histories: pl.DataFrame
+
+    @property
+    def height(self) -> int:
+        """How many users ask."""
+        return self.users.height
+
+    def batches(self, size: int) -> Iterator[Requests]:
+        """Yield the same requests, `size` users at a time."""
+        for start in range(0, self.height, size):
+            users = self.users.slice(start, size)
+            # Both are sorted by user, so a batch is a slice, however many batches there are.
+            whose = self.histories[c.USER_ID]
+            first = whose.search_sorted(users[c.USER_ID][0], "left")
+            end = whose.search_sorted(users[c.USER_ID][-1], "right")
+            yield Requests(self.through, users, self.histories.slice(first, end - first))
+
+    def encoded(self, item_ids: pl.Series) -> Encoded:
+        """Return the histories of these users over these items; other items are left out."""
+        age = (pl.lit(self.through) - pl.col(c.TS).dt.date()).dt.total_days()
+        found = positions(
+            positions(self.histories, self.users[c.USER_ID], "row"), item_ids, "item"
+        ).with_columns(age.clip(0).cast(pl.Float32).alias("age"))
+        return Encoded(
+            found["row"].to_numpy().astype(np.int64),
+            found["item"].to_numpy().astype(np.int64),
+            found[c.WEIGHT].to_numpy().astype(np.float32),
+            found["age"].to_numpy().astype(np.float32),
+        )
+
+
+def positions(frame: pl.DataFrame, ids: pl.Series, name: str) -> pl.DataFrame:
+    """Return the frame's rows whose id is among `ids`, with its place there as column `name`."""
+    places = pl.DataFrame({ids.name: ids}).with_row_index(name)
+    return frame.join(places, on=ids.name, how="inner", maintain_order="left")
+
+
+class Generator(ABC):
+    """A fitted candidate generator."""
+
+    name: ClassVar[str]
+    item_ids: pl.Series
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+        """Learn from what was known; the same arguments give the same bits."""
+
+    @abstractmethod
+    def scores(self, requests: Requests) -> Floats:
+        """Return (users, items) scores, `NO_OPINION` where there is nothing to say."""
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return what `restore` needs: numeric arrays, and facts that JSON can hold."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
+        """Return the generator that gave this state."""
+
+    def item_vectors(self) -> Floats | None:
+        """Return one vector per item whose product with a user's vector is the score, if any."""
+        return None
+
+    def user_vectors(self, requests: Requests) -> Floats | None:
+        """Return one vector per request, NaN in the rows of users it has no opinion on, if any."""
+        return None
+
+
+class VectorGenerator(Generator):
+    """A generator whose score is the product of a user's and an item's vector."""
+
+    @abstractmethod
+    def item_vectors(self) -> Floats:
+        """Return one vector per item; its last number is the item's bias."""
+
+    @abstractmethod
+    def user_vectors(self, requests: Requests) -> Floats:
+        """Return one vector per request, its last number 1; NaN where there is no opinion."""
+
+    def scores(self, requests: Requests) -> Floats:
+        """Return products of the vectors."""
+        products = self.user_vectors(requests) @ self.item_vectors().T
+        return np.where(np.isnan(products), NO_OPINION, products).astype(np.float32)
