@@ -20,7 +20,7 @@ CARD = (
     "suggestion",
 )
 WITHOUT_THRESHOLD = {
-    "no signal": "The AUC's interval covers 0.5: nobody can be told apart, no threshold is offered.",
+    "no signal": "The interval of AUC covers 0.5: no threshold is offered.",
     "too few": "Too few people did it in the window to learn from: no threshold is offered.",
 }
 

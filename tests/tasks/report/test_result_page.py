@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+import re
+from argparse import ArgumentParser
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.errors import VitrinaError
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake
+from tasks.lake.tables import (
+    CANDIDATE_METRICS,
+    EVENTS,
+    FACET_WEIGHTS,
+    GATE_DECISIONS,
+    RANKER_METRICS,
+    THRESHOLD_CARDS,
+)
+from tasks.landing.manifest import write_landing_day
+from tasks.report import command
+from tasks.report.build import build
+from tasks.report.page import Page, Section, cell, html, interval, text, write_html
+from tasks.settings import Settings
+
+DAY = date(2026, 10, 1)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path, mlflow_url="")
+    write_landing_day(settings.landing, DAY, {}, "test")
+    return settings
+
+
+FILLER = {
+    pl.String: "x",
+    pl.Int64: 1,
+    pl.Int32: 1,
+    pl.Float64: 0.0,
+    pl.Float32: 0.0,
+    pl.Boolean: False,
+    pl.Date: DAY,
+}
+
+
+def rows(table: Table, *given: dict[str, object]) -> pl.DataFrame:
+    """Rows of a table, its other columns null where that is allowed."""
+    other = {
+        name: None if column.nullable else FILLER.get(column.dtype.base_type())
+        for name, column in table.columns.items()
+    }
+    return pl.DataFrame([{**other, **one} for one in given], schema=table.schema)
+
+
+def facet_weights() -> pl.DataFrame:
+    brand = {"attribute": "brand", "coefficient": 2.0, "low": 1.5, "high": 2.5}
+    colour = {"attribute": "colour", "coefficient": 0.1, "low": -0.2, "high": 0.4}
+    shoes = {"method": "published", "category_group": "shoes"}
+    return rows(
+        FACET_WEIGHTS,
+        shoes | brand | {"weight": 0.8, "published": True},
+        shoes | colour | {"published": False, "reason": "interval covers 0"},
+    )
+
+
+def card(verdict: str = "ok") -> pl.DataFrame:
+    auc = {"verdict": verdict, "auc": 0.8, "auc_low": 0.75, "auc_high": 0.85}
+    wide = {"threshold": 0.1, "audience_size": 1000, "suggestion": "wide", "expected_buyers": 200.0}
+    sure = {"threshold": 0.5, "audience_size": 100, "suggestion": "sure", "expected_buyers": 60.0}
+    return rows(
+        THRESHOLD_CARDS,
+        auc | wide | {"precision": 0.2, "precision_low": 0.15, "precision_high": 0.25},
+        auc | sure | {"precision": 0.6, "precision_low": 0.5, "precision_high": 0.7},
+    )
+
+
+def generator_metrics(value: float) -> pl.DataFrame:
+    split = {"protocol": "time split", "slice": "all"}
+    ndcg = {"metric": "ndcg@10", "value": value, "low": value - 0.01, "high": value + 0.01}
+    return rows(
+        CANDIDATE_METRICS,
+        split | ndcg,
+        split | {"metric": "recall@10", "value": value * 2},
+        split | {"metric": "coverage", "value": 0.5},
+    )
+
+
+def ranker_metrics() -> pl.DataFrame:
+    main = {"slice": "all", "metric": "ndcg@60"}
+    return rows(
+        RANKER_METRICS,
+        main | {"model": "random", "value": 0.2, "low": 0.19, "high": 0.21},
+        main | {"model": "ranker", "value": 0.4, "low": 0.38, "high": 0.42},
+        main | {"model": "popularity", "value": 0.3, "low": 0.29, "high": 0.31},
+        {"model": "ranker", "slice": "ios", "metric": "ndcg@60", "value": 0.41},
+        {"model": "ranker", "slice": "all", "metric": "diversity", "value": 0.7},
+    )
+
+
+def decision() -> pl.DataFrame:
+    at = datetime(2026, 10, 2, 4, tzinfo=UTC)
+    refused = {"decision": "refused", "reason": "worse than <b>popularity</b>", "decided_at": at}
+    return rows(GATE_DECISIONS, refused | {"model_version": "7", "comparisons": "[]"})
+
+
+def section(page: Page, title: str) -> Section:
+    return next(one for one in page.sections if one.title == title)
+
+
+@pytest.fixture
+def filled(settings: Settings) -> Settings:
+    lake = Lake(settings)
+    lake.write_day(FACET_WEIGHTS, DAY, facet_weights())
+    lake.write_day(THRESHOLD_CARDS, DAY, card(), part="shoe_buyers")
+    lake.write_day(THRESHOLD_CARDS, DAY, card("no signal"), part="returners")
+    lake.write_day(CANDIDATE_METRICS, DAY, generator_metrics(0.1), part="popular")
+    lake.write_day(CANDIDATE_METRICS, DAY, generator_metrics(0.15), part="sasrec")
+    lake.write_day(RANKER_METRICS, DAY, ranker_metrics())
+    lake.append_day(GATE_DECISIONS, DAY, decision())
+    return settings
+
+
+def test_an_empty_lake_gives_a_page_that_names_every_gap(settings: Settings) -> None:
+    page = build(DAY, settings)
+    assert (
+        "facet_weights has no rows for 2026-10-01: compute_facet_weights has not written it."
+        in (section(page, "Facet weights").notes)
+    )
+    assert "Durations are not known" in text(page)
+    assert html(page).count("<section>") == len(page.sections)
+
+
+def test_a_day_before_anything_landed_gives_a_page(tmp_path: Path) -> None:
+    page = build(DAY, Settings(home=tmp_path, mlflow_url=""))
+    assert section(page, "Tables by day").notes == ("No day of this range has landed.",)
+
+
+def test_a_superseded_day_is_said_to_be_so(settings: Settings) -> None:
+    Lake(settings).supersede(RANKER_METRICS, DAY, date(2026, 10, 3))
+    assert section(build(DAY, settings), "Ranker").notes == (
+        "Not trained: 2026-10-01 is superseded by 2026-10-03.",
+    )
+
+
+def test_facet_weights_show_published_ones_and_count_the_rest_by_reason(filled: Settings) -> None:
+    shown = section(build(DAY, filled), "Facet weights")
+    assert shown.table is not None
+    assert shown.table["attribute"].to_list() == ["brand"]
+    assert shown.table["coefficient"].to_list() == ["2.0000 [1.5000, 2.5000]"]
+    assert "Not published, 1: interval covers 0." in shown.notes
+
+
+def test_a_segment_without_signal_gets_no_threshold(filled: Settings) -> None:
+    page = build(DAY, filled)
+    assert section(page, "Look-alike: returners").table is None
+    assert "no threshold is offered" in section(page, "Look-alike: returners").notes[0]
+    assert "Suggested, sure: 0.5000, 100 people, 60 expected buyers." in (
+        section(page, "Look-alike: shoe_buyers").notes
+    )
+
+
+def test_generators_stand_beside_popularity(filled: Settings) -> None:
+    table = section(build(DAY, filled), "Candidate generators").table
+    assert table is not None
+    ndcg = table.filter(pl.col("metric") == "ndcg@10")
+    assert ndcg["generator"].to_list() == ["sasrec", "popular"]
+    assert ndcg["times_popular"].to_list() == pytest.approx([1.5, 1.0])
+    assert "coverage" not in table["metric"]
+
+
+def test_the_headline_ranks_models_by_ndcg_and_gives_the_gate(filled: Settings) -> None:
+    headline = build(DAY, filled).headline
+    assert headline[0] == (
+        "Ranker, NDCG@60: ranker 0.4000 [0.3800, 0.4200], popularity 0.3000 [0.2900, 0.3100],"
+        " random 0.2000 [0.1900, 0.2100]."
+    )
+    assert headline[1].startswith("Gate: refused. worse than")
+
+
+def test_html_escapes_what_data_say_and_names_no_other_address(filled: Settings) -> None:
+    page = html(build(DAY, filled))
+    assert "&lt;b&gt;popularity&lt;/b&gt;" in page
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
+    assert page.count("data:image/png;base64,") == 4
+
+
+def test_text_columns_stand_under_each_other() -> None:
+    table = pl.DataFrame({"name": ["a", "long"], "rows": [1234, 5]})
+    lines = text(Page(DAY, (), (Section("S", table),))).splitlines()
+    assert lines[-4:] == ["name   rows", "----  -----", "a     1,234", "long      5"]
+
+
+def test_a_long_table_says_how_much_is_hidden() -> None:
+    page = Page(DAY, (), (Section("S", pl.DataFrame({"n": list(range(65))})),))
+    assert "5 more rows are not shown" in text(page)
+    assert "5 more rows are not shown" in html(page)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "-"),
+        (True, "yes"),
+        (1234567, "1,234,567"),
+        (0.0, "0"),
+        (0.123456, "0.1235"),
+        (123456.7, "123,457"),
+        (0.0000123, "1.23e-05"),
+        (DAY, "2026-10-01"),
+    ],
+)
+def test_a_cell_reads_as_a_person_writes_it(value: object, shown: str) -> None:
+    assert cell(value) == shown
+
+
+def test_an_interval_that_is_unknown_is_left_out() -> None:
+    assert interval(0.5, None, 0.6) == "0.5000"
+    assert interval(None, 0.4, 0.6) == "-"
+
+
+def events(event_type: str, position: int | None) -> pl.DataFrame:
+    on_time, late = datetime(2026, 10, 1, 9, tzinfo=UTC), datetime(2026, 9, 28, 9, tzinfo=UTC)
+    kind = {"event_type": event_type, "platform": "web", "surface": "catalogue"}
+    times = [on_time, on_time, late]
+    given = [
+        {"event_id": f"e{number}", "ts": ts, "received_at": on_time, "position": position}
+        for number, ts in enumerate(times)
+    ]
+    return rows(EVENTS, *(kind | one for one in given))
+
+
+def test_late_events_are_counted_by_the_day_they_happened_on(settings: Settings) -> None:
+    Lake(settings).write_day(EVENTS, DAY, events("impression", 1))
+    received = section(build(DAY, settings), "Received events")
+    assert received.notes[0] == "3 events received, 1 of them late (33.33%)."
+
+
+def test_what_a_source_without_impressions_cannot_give_is_said(settings: Settings) -> None:
+    Lake(settings).write_day(EVENTS, DAY, events("order", None))
+    notes = section(build(DAY, settings), "What this source cannot give").notes
+    assert notes[0].startswith("No impressions")
+    assert any(note.startswith("No position: no examination") for note in notes)
+
+
+def test_a_source_with_positions_is_not_said_to_lack_them(settings: Settings) -> None:
+    Lake(settings).write_day(EVENTS, DAY, events("impression", 1))
+    notes = section(build(DAY, settings), "What this source cannot give").notes
+    assert not any(note.startswith(("No impressions", "No position")) for note in notes)
+
+
+def test_runs_of_airflow_become_seconds(settings: Settings) -> None:
+    runs = [
+        {
+            "dag_id": "build_features",
+            "partition_key": "2026-10-01",
+            "run_type": "backfill",
+            "state": "success",
+            "start_date": "2026-10-02T01:00:00Z",
+            "end_date": "2026-10-02T01:01:30.500000Z",
+        },
+        {"dag_id": "retrain_ranker", "partition_key": "2026-10-01", "state": "running"},
+    ]
+    shown = section(build(DAY, settings, runs), "Runs and durations")
+    assert shown.table is not None
+    assert shown.table["seconds"].to_list() == [90.5, None]
+    assert shown.notes == ("2 runs: 1 running, 1 success.",)
+
+
+def test_writing_the_page_again_replaces_it(filled: Settings) -> None:
+    first = write_html(build(DAY, filled), filled)
+    before = first.read_bytes()
+    assert write_html(build(DAY, filled), filled).read_bytes() == before
+    assert first.name == "2026-10-01.html"
+    assert [path.name for path in first.parent.iterdir()] == ["2026-10-01.html"]
+
+
+def test_the_command_prints_the_page_and_its_place(
+    filled: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"dag_runs": []}))
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args(["--day", "2026-10-01", "--runs", str(runs)])
+    assert command.run(args, filled) == 0
+    assert "2026-10-01.html" in capsys.readouterr().out
+
+
+def test_a_file_of_runs_that_is_no_list_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    path.write_text('{"runs": 1}')
+    with pytest.raises(VitrinaError, match=r"runs\.json"):
+        command.read_runs(path)
