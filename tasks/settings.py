@@ -44,30 +44,67 @@ class LandingRules(Section):
         7, ge=0, le=60, description="earlier deliveries searched for the same event_id"
     )
     max_events_per_hour: int = Field(
-        2000, ge=10, le=100_000, description="above this a user is a bot that hour"
+        2000, ge=10, le=100_000, description="acts in an hour that no person reaches"
     )
     max_events_per_day: int = Field(
-        5000, ge=10, le=1_000_000, description="above this a user is a bot that day"
+        5000, ge=10, le=1_000_000, description="acts in a delivery that no person reaches"
+    )
+    max_late_days: int = Field(
+        30, ge=1, le=365, description="events older than this when received are set aside"
+    )
+    max_clock_ahead_seconds: int = Field(
+        300, ge=0, le=86_400, description="how far a device's clock may run ahead of ours"
     )
 
 
 class Features(Section):
     """Counters, lags, sequences."""
 
-    window_days: int = Field(30, ge=7, le=90, description="longest counter window, D included")
     sequence_length: int = Field(
         50, ge=2, le=500, description="last items kept per user, newest last"
     )
+    sequence_days: int = Field(
+        90, ge=30, le=400, description="days of events that sequences are made from"
+    )
     prior_events: int = Field(
-        20, ge=0, le=10_000, description="pseudo-events that pull rates to the mean"
+        20, ge=1, le=10_000, description="pseudo-events that pull rates to the mean"
     )
 
 
 class Segments(Section):
     """User segments and their scores."""
 
+    gendered_acts: int = Field(
+        3, ge=1, le=1000, description="acts on items for women or men that tell whom one shops for"
+    )
+    affinity: float = Field(
+        0.7, gt=0.5, le=1, description="share of such acts that makes an affinity"
+    )
+    sleeping_days: int = Field(14, ge=1, le=29, description="days without an act: sleeping")
+    new_days: int = Field(7, ge=1, le=29, description="first act fewer days ago than this: new")
+    active_acts: int = Field(
+        3, ge=1, le=1000, description="fewer acts in 30 days than this: still new"
+    )
+    max_position: int = Field(
+        200, ge=10, le=10_000, description="deeper positions count as this one"
+    )
+    min_explored_clicks: int = Field(
+        200,
+        ge=10,
+        le=1_000_000,
+        description="fewer clicks on explored slots than this: examination from all clicks",
+    )
+    prior_shown: float = Field(
+        1000.0, gt=0, le=1e7, description="pseudo-impressions that pull a platform to all platforms"
+    )
+    prior_category_examined: float = Field(
+        1000.0, gt=0, le=1e7, description="pseudo-impressions that pull a category to the shop"
+    )
+    prior_item_examined: float = Field(
+        100.0, gt=0, le=1e6, description="pseudo-impressions that pull an item to its category"
+    )
     prior_examined: float = Field(
-        50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
+        300.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
     )
 
 
@@ -78,11 +115,22 @@ class Facets(Section):
     half_life_days: float = Field(
         14.0, gt=0, le=365, description="age at which an event counts half"
     )
+    view_weight: int = Field(1, ge=0, le=1000, description="what a view counts")
+    favorite_weight: int = Field(3, ge=0, le=1000, description="what a favorite counts")
+    cart_weight: int = Field(5, ge=0, le=1000, description="what a cart counts")
+    order_weight: int = Field(10, ge=0, le=1000, description="what an order counts")
     top_values: int = Field(
         10, ge=1, le=100, description="values kept per user, category group and attribute"
     )
+    fit_days: int = Field(7, ge=1, le=60, description="listing days behind the weights")
+    negative_share: float = Field(
+        0.2, gt=0, le=1, description="share of shown items without a cart that are fitted"
+    )
+    min_carts: int = Field(50, ge=10, le=100_000, description="fewer carts than this: no weights")
+    ridge: float = Field(1.0, gt=0, le=1000, description="penalty on coefficients of unit spread")
+    blocks: int = Field(400, ge=50, le=10_000, description="blocks of customers that are resampled")
     bootstraps: int = Field(
-        50, ge=20, le=2000, description="resamples of customers behind an interval"
+        200, ge=20, le=5000, description="resamples of customers behind an interval"
     )
 
 

@@ -1,0 +1,256 @@
+"""Ingest: which of a delivery's events count, and why the others do not.
+
+An event counts when it is the first received copy of its `event_id`, in this delivery and in those
+of the `duplicate_days` days before. Of what is left, these are set aside with a reason:
+
+    clock_ahead   ts > received_at + max_clock_ahead_seconds
+    too_late      ts < received_at - max_late_days: no counter's window reaches back that far
+    hourly_rate   acts of the user in some hour of ts > max_events_per_hour
+    daily_rate    acts of the user in the delivery > max_events_per_day
+
+An act is an event, but the lines of one order or return, which share user and ts, are one act: a
+wholesaler's invoice of 400 lines is no bot. A user beyond a rate is set aside with all events of
+the delivery. Late events (ts before the day of receipt) and events of items that the snapshot does
+not list are kept and counted. Anything that breaks the contract of a table refuses the delivery.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.errors import ContractViolation
+from tasks.lake.contracts import Table, conform
+from tasks.lake.tables import (
+    CONTACTS,
+    CUSTOMERS,
+    DATA_CHECKS,
+    EVENTS,
+    ITEM_ATTRIBUTES,
+    ITEMS,
+    SET_ASIDE_EVENTS,
+)
+from tasks.landing.manifest import Manifest, day_folder, landing_days, read_kind, read_manifest
+from tasks.settings import LandingRules
+
+log = logging.getLogger(__name__)
+
+SNAPSHOTS = (ITEMS, ITEM_ATTRIBUTES, CUSTOMERS, CONTACTS)
+NEEDED = (EVENTS, ITEMS)
+REASONS = ("clock_ahead", "too_late", "hourly_rate", "daily_rate")
+TRADES = (c.ORDER, c.RETURN)
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What landed on a day: one frame per table, the columns of its contract."""
+
+    manifest: Manifest
+    frames: dict[Table, pl.DataFrame]
+
+    @property
+    def events(self) -> pl.DataFrame:
+        """The events as delivered, duplicates included."""
+        return self.frames[EVENTS]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A delivery's events by fate; `counts` add up to the delivered rows."""
+
+    events: pl.DataFrame
+    set_aside: pl.DataFrame
+    counts: dict[str, int]
+
+
+def read_delivery(landing: Path, day: date) -> Delivery:
+    """Return the newest version of the day's delivery, its files and columns checked.
+
+    Raises:
+        InputNotReady: the day has no manifest.
+        ContractViolation: a file, a table or a column differs from what was announced.
+    """
+    manifest = read_manifest(landing, day)
+    read = {table: read_kind(landing, manifest, table.name) for table in (*SNAPSHOTS, EVENTS)}
+    absent = [table.name for table in NEEDED if manifest.files and read[table] is None]
+    if absent:
+        raise ContractViolation(
+            f"landing {day}: the delivery has no file of {' and none of '.join(absent)};"
+            " only a manifest without any file is an empty night"
+        )
+    frames = {
+        table: table.empty() if frame is None else contract_columns(table, frame)
+        for table, frame in read.items()
+    }
+    log.info("delivery %s v%d: %s events", day, manifest.version, f"{frames[EVENTS].height:,}")
+    return Delivery(manifest, frames)
+
+
+def contract_columns(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the contract's columns; what a source adds beside them is left out with a warning.
+
+    Raises:
+        ContractViolation: a column is missing or of another type.
+    """
+    extra = [name for name in frame.columns if name not in table.columns]
+    if extra:
+        log.warning("%s: columns outside the contract left out: %s", table.name, ", ".join(extra))
+    # Without rows only the columns can be wrong: they are named before any rule is tried.
+    conform(table, frame.drop(extra).clear())
+    return frame.select(*table.columns)
+
+
+def earlier_days(landing: Path, day: date, days: int) -> list[date]:
+    """Return the days before `day` whose deliveries may hold a first copy, none before history."""
+    first = min(landing_days(landing), default=day)
+    return [
+        before for back in range(days, 0, -1) if (before := day - timedelta(days=back)) >= first
+    ]
+
+
+def delivered_before(landing: Path, days: Iterable[date], ids: pl.Series) -> pl.Series:
+    """Return which of the identifiers an earlier delivery holds already.
+
+    Raises:
+        InputNotReady: one of the days has no manifest, so nobody knows.
+        ContractViolation: one of the deliveries differs from its manifest.
+    """
+    wanted = ids.to_frame(c.EVENT_ID).lazy().unique()
+    files = [
+        day_folder(landing, day) / file.name
+        for day in days
+        for file in read_manifest(landing, day).of_kind(EVENTS.name)
+    ]
+    if not files:
+        return ids.clear()
+    earlier = pl.scan_parquet(files).select(c.EVENT_ID)
+    found: pl.DataFrame = wanted.join(earlier, on=c.EVENT_ID, how="semi").collect()
+    return found[c.EVENT_ID]
+
+
+def judged(delivery: Delivery, before: pl.Series, day: date, rules: LandingRules) -> Judged:
+    """Return the events that count, those set aside, and how many of each kind there were.
+
+    Args:
+        delivery: what landed on `day`.
+        before: identifiers among them that were delivered earlier.
+        day: the day of receipt.
+        rules: rates and tolerances.
+
+    Raises:
+        ContractViolation: an event breaks the contract, or was not received on `day`.
+    """
+    _refuse_other_days(delivery.events, day)
+    first = first_copies(delivery.events.join(before.to_frame(), on=c.EVENT_ID, how="anti"))
+    marked = with_reasons(first, rules)
+    kept = conform(EVENTS, marked.filter(pl.col(c.REASON).is_null()).drop(c.REASON))
+    aside = conform(SET_ASIDE_EVENTS, marked.filter(pl.col(c.REASON).is_not_null()))
+    return Judged(kept, aside, _counts(delivery, kept, aside, day))
+
+
+def received(
+    landing: Path, day: date, rules: LandingRules
+) -> tuple[Judged, dict[Table, pl.DataFrame]]:
+    """Return the day's events by fate and its snapshots, every contract checked.
+
+    Raises:
+        InputNotReady: the day, or one before it that may hold first copies, has not landed.
+        ContractViolation: the delivery breaks a rule.
+    """
+    delivery = read_delivery(landing, day)
+    before = delivered_before(
+        landing, earlier_days(landing, day, rules.duplicate_days), delivery.events[c.EVENT_ID]
+    )
+    snapshots = {table: conform(table, delivery.frames[table]) for table in SNAPSHOTS}
+    return judged(delivery, before, day, rules), snapshots
+
+
+def _refuse_other_days(events: pl.DataFrame, day: date) -> None:
+    other = events.filter(pl.col(c.RECEIVED_AT).dt.date() != day)
+    if other.height:
+        shown = other.select(c.EVENT_ID, c.RECEIVED_AT).head(EXAMPLES).to_dicts()
+        raise ContractViolation(
+            f"events: 'received_at lies on {day}' broken by {other.height:,} rows, nothing"
+            f" written. Examples: {'; '.join(map(str, shown))}"
+        )
+
+
+def first_copies(events: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per `event_id`: the one received first; the other columns break a tie."""
+    copied = pl.col(c.EVENT_ID).is_duplicated()
+    order = [c.RECEIVED_AT, c.TS, *(name for name in events.columns if name != c.EVENT_ID)]
+    copies = events.filter(copied).sort(list(dict.fromkeys(order)), nulls_last=True)
+    first = copies.unique(c.EVENT_ID, keep="first", maintain_order=True)
+    return pl.concat([events.filter(~copied), first])
+
+
+def with_reasons(events: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
+    """Return the events with `reason`, null where the event counts."""
+    ts, received = pl.col(c.TS), pl.col(c.RECEIVED_AT)
+    ahead = ts > received + pl.duration(seconds=rules.max_clock_ahead_seconds)
+    stale = ts < received - pl.duration(days=rules.max_late_days)
+    of_event = pl.when(ahead).then(pl.lit("clock_ahead")).when(stale).then(pl.lit("too_late"))
+    busy = busy_users(events, rules)
+    with_rate = events.join(busy, on=c.USER_ID, how="left", maintain_order="left")
+    return with_rate.with_columns(pl.coalesce(of_event, c.REASON).alias(c.REASON))
+
+
+def busy_users(events: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
+    """Return users beyond a person's rate with `reason`; key `user_id`."""
+    hour = pl.col(c.TS).dt.truncate("1h").alias("hour")
+    trade = pl.col(c.EVENT_TYPE).is_in(TRADES)
+    # The lines of one order are stamped alike: one act each, however many lines.
+    acts = (~trade).sum() + pl.struct(c.EVENT_TYPE, c.TS).filter(trade).n_unique()
+    hourly = events.group_by(c.USER_ID, hour).agg(acts.alias("acts"))
+    rates = hourly.group_by(c.USER_ID).agg(pl.col("acts").max().alias("peak"), pl.sum("acts"))
+    reason = (
+        pl.when(pl.col("peak") > rules.max_events_per_hour)
+        .then(pl.lit("hourly_rate"))
+        .when(pl.col("acts") > rules.max_events_per_day)
+        .then(pl.lit("daily_rate"))
+    )
+    named = rates.select(c.USER_ID, reason.alias(c.REASON))
+    return named.filter(pl.col(c.REASON).is_not_null()).sort(c.USER_ID)
+
+
+def _counts(
+    delivery: Delivery, kept: pl.DataFrame, aside: pl.DataFrame, day: date
+) -> dict[str, int]:
+    unlisted = kept.join(delivery.frames[ITEMS], on=c.ITEM_ID, how="anti")
+    delivered = delivery.events.height
+    reasons = {f"set_aside_{name}": int((aside[c.REASON] == name).sum()) for name in REASONS}
+    return {
+        "rows": delivered,
+        "events": kept.height,
+        "duplicates": delivered - kept.height - aside.height,
+        "late": int((kept[c.TS].dt.date() < day).sum()),
+        "set_aside": aside.height,
+        **reasons,
+        "unknown_items": unlisted.height,
+        "manifest_version": delivery.manifest.version,
+    }
+
+
+def check_rows(counts: dict[str, int], version: int) -> pl.DataFrame:
+    """Return the counts as rows of DATA_CHECKS about the `events` of that ledger version."""
+    rows = [
+        {
+            "table": EVENTS.name,
+            "column": c.EVENT_ID,
+            "check": name,
+            "version": version,
+            c.VALUE: float(count),
+            c.LOW: None,
+            c.HIGH: None,
+            "verdict": "counted",
+        }
+        for name, count in counts.items()
+    ]
+    return pl.DataFrame(rows, schema=DATA_CHECKS.schema)
