@@ -23,7 +23,7 @@ def facets_section(weights: Rows) -> Section:
     )  # fmt: skip
     published = ordered.filter("published")
     figure = (
-        figures.intervals(_drawn(published), "facet", "coefficient, interval")
+        figures.intervals(_drawn(published), "facet", "weight, 95% interval")
         if published.height
         else None
     )
@@ -33,15 +33,19 @@ def facets_section(weights: Rows) -> Section:
 def _table(published: pl.DataFrame) -> pl.DataFrame | None:
     if published.is_empty():
         return None
-    shown = published.select(
-        "method", c.CATEGORY_GROUP, c.ATTRIBUTE, c.WEIGHT, "coefficient", c.LOW, c.HIGH, "users"
-    )
-    return with_interval(shown, "coefficient", "coefficient", c.LOW, c.HIGH)
+    names = ("method", c.CATEGORY_GROUP, c.ATTRIBUTE, c.WEIGHT, "coefficient", "users")
+    weights = with_interval(published, c.WEIGHT, c.WEIGHT, "weight_low", "weight_high")
+    return with_interval(weights, "coefficient", "coefficient", c.LOW, c.HIGH).select(names)
 
 
 def _drawn(published: pl.DataFrame) -> pl.DataFrame:
-    facet = pl.concat_str(c.CATEGORY_GROUP, c.ATTRIBUTE, separator=" / ").alias("facet")
-    return published.head(DRAWN).select(facet, pl.col("coefficient").alias(c.VALUE), c.LOW, c.HIGH)
+    names = pl.concat_str(c.CATEGORY_GROUP, c.ATTRIBUTE, "method", separator=" / ").alias("facet")
+    heaviest = published.head(DRAWN)
+    return heaviest.select(names, pl.col(c.WEIGHT).alias(c.VALUE), *_bounds())
+
+
+def _bounds() -> tuple[pl.Expr, pl.Expr]:
+    return pl.col("weight_low").alias(c.LOW), pl.col("weight_high").alias(c.HIGH)
 
 
 def _remarks(weights: pl.DataFrame) -> list[str]:

@@ -108,7 +108,6 @@ def rows_by_day(rows: pl.DataFrame) -> Figure:
     """Draw the row count of `events` per day; `rows` has `day` and `rows`."""
     figure, (axis,) = canvas(2.4)
     axis.grid(axis="x", visible=False)
-    axis.bar(rows["day"].to_list(), rows["rows"].to_list(), color=ACCENT, width=0.8)
+    axis.bar([str(day) for day in rows["day"]], rows["rows"].to_list(), color=ACCENT, width=0.6)
     axis.set_ylabel("events", fontsize=9)
-    figure.autofmt_xdate()
     return figure

@@ -24,6 +24,8 @@ TEMPLATE_FOLDER = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 MAX_ROWS = 60
 NOTHING = "-"
+MARKED = ("missing", "failed", "stale", "superseded", "none")
+"""Cells that the page colours."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,12 @@ def html(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        cells=cells, is_number=is_number, left_out=left_out, picture=data_uri, anchor=anchor
+        cells=cells,
+        states=MARKED,
+        is_number=is_number,
+        left_out=left_out,
+        picture=data_uri,
+        anchor=anchor,
     )
     return environment.get_template(TEMPLATE).render(page=page)
 

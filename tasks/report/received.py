@@ -113,7 +113,7 @@ def volume_section(found: pl.DataFrame) -> Section:
         found: STATUS_SCHEMA rows of several days.
     """
     title = "Rows by table"
-    rows = found.group_by("table", "day", maintain_order=True).agg(pl.col("rows").sum())
+    rows = found.group_by("table", "day", maintain_order=True).agg(total("rows"))
     days = sorted(set(rows["day"]))[-2:]
     if not days:
         return Section(title, notes=("No table has a row yet.",))
@@ -122,6 +122,11 @@ def volume_section(found: pl.DataFrame) -> Section:
         of_day = rows.filter(pl.col("day") == day).select("table", pl.col("rows").alias(str(day)))
         wide = wide.join(of_day, on="table", how="left", maintain_order="left")
     return Section(title, wide, _volume_figure(rows))
+
+
+def total(name: str) -> pl.Expr:
+    """Return the sum, null and not 0 where nothing was written."""
+    return pl.when(pl.col(name).count() > 0).then(pl.col(name).sum()).alias(name)
 
 
 def _volume_figure(rows: pl.DataFrame) -> Figure | None:

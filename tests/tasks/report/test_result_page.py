@@ -59,10 +59,10 @@ def rows(table: Table, *given: dict[str, object]) -> pl.DataFrame:
 def facet_weights() -> pl.DataFrame:
     brand = {"attribute": "brand", "coefficient": 2.0, "low": 1.5, "high": 2.5}
     colour = {"attribute": "colour", "coefficient": 0.1, "low": -0.2, "high": 0.4}
-    shoes = {"method": "published", "category_group": "shoes"}
+    shoes = {"method": "logistic", "category_group": "shoes"}
     return rows(
         FACET_WEIGHTS,
-        shoes | brand | {"weight": 0.8, "published": True},
+        shoes | brand | {"weight": 0.8, "weight_low": 0.6, "weight_high": 1.0, "published": True},
         shoes | colour | {"published": False, "reason": "interval covers 0"},
     )
 
@@ -150,6 +150,7 @@ def test_facet_weights_show_published_ones_and_count_the_rest_by_reason(filled: 
     shown = section(build(DAY, filled), "Facet weights")
     assert shown.table is not None
     assert shown.table["attribute"].to_list() == ["brand"]
+    assert shown.table["weight"].to_list() == ["0.8000 [0.6000, 1.0000]"]
     assert shown.table["coefficient"].to_list() == ["2.0000 [1.5000, 2.5000]"]
     assert "Not published, 1: interval covers 0." in shown.notes
 
