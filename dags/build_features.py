@@ -1,0 +1,74 @@
+"""Take in the day's delivery and build features, sequences, segments and segment scores from it.
+
+**Reads** the landing files of the day, `events` of the last 30 days.
+**Writes** `events`, `set_aside_events`, `items`, `item_attributes`, `customers`, `contacts`,
+`item_features`, `user_features`, `user_item_features`, `segment_item_features`, `demand_lags`,
+`user_sequences`, `user_segments`, `examination`, `segment_scores`, `data_checks`.
+**Users** every other DAG of the chain; the search engine's base relevance.
+**Runs** every day at 00:00 UTC for the day before, and whenever it is backfilled. Normal: 5 minutes.
+
+Tasks: `ingest` takes in the delivery, `count_interactions` counts it by item, user, pair and city,
+`rank_segments` scores items for each segment and wakes the chain.
+
+### If it fails
+| Error | Meaning | Do |
+| --- | --- | --- |
+| `InputNotReady` | the day's manifest, or an earlier day, is absent | retries for 3 h by itself; then ask the shop's export, or backfill the days it names |
+| `ContractViolation` | delivery or tables break a rule | do not clear; the message names the rule; have the delivery corrected (a new manifest version), then clear |
+| `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
+| `timeout` | ran past its `execution_timeout` | look for a delivery of unusual size, then clear |
+| `anything else` | a bug | page the owner with the log; the day before stays in use |
+
+**Impact** none for 24 h: readers keep the newest day they have. After that nothing new trains or
+is released: page the owner.
+
+### Run again
+One day: Trigger with *partition key* `2026-01-31`. Many days: backfill this DAG for the range with
+at most 2 active runs; everything downstream follows by itself, day by day. Train those days again,
+too: conf `{"force_training": true}`. Safe to repeat: a day is replaced, never appended. Never use
+*Mark success*: it sends no event, and the chain stops there.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import CronPartitionTimetable, dag, task
+
+from vitrina_airflow.assets import FEATURES
+from vitrina_airflow.defaults import DEFAULT_ARGS, PARAMS
+from vitrina_airflow.run import run_step
+
+
+@dag(
+    schedule=CronPartitionTimetable(
+        "0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
+    ),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["features", "impact/tier_1"],
+)
+def build_features() -> None:
+    """Order: ingest, counters, segment scores."""
+
+    @task
+    def ingest(**context: object) -> object:
+        return run_step(context)
+
+    @task(pool_slots=2, execution_timeout=timedelta(hours=2))
+    def count_interactions(**context: object) -> object:
+        return run_step(context)
+
+    @task(pool_slots=2, outlets=[FEATURES])
+    def rank_segments(**context: object) -> object:
+        return run_step(context)
+
+    ingest() >> count_interactions() >> rank_segments()
+
+
+build_features()

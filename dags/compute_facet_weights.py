@@ -1,0 +1,66 @@
+"""Compute how much each customer prefers each facet value, and how much each facet counts.
+
+**Reads** `events` of the last 30 days, `items`, `item_attributes`, `user_facets`, `segment_scores` of the
+day before. **Writes** `user_facets`, `facet_weights`.
+**Users** search boosts, `retrain_ranker` (features), the release.
+**Runs** after `build_features`, for the same day. Normal: 2 minutes.
+
+Tasks: `write_user_facets` sums and decays preferences, `fit_facet_weights` fits the weights (a day
+that does not train writes none) and wakes `retrain_ranker`.
+
+### If it fails
+| Error | Meaning | Do |
+| --- | --- | --- |
+| `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
+| `ContractViolation` | preferences or weights break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
+| `timeout` | ran past its `execution_timeout` | lower `VITRINA_FACETS__BOOTSTRAPS`, then clear |
+| `anything else` | a bug | page the owner with the log; yesterday's weights stay in use |
+
+**Impact** none for 24 h: yesterday's weights stay in use, but `retrain_ranker` waits for this day.
+After that, page the owner.
+
+### Run again
+One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
+follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
+Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
+the chain stops there.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+
+from vitrina_airflow.assets import FACETS, FEATURES
+from vitrina_airflow.defaults import DEFAULT_ARGS, PARAMS, SAME_DAY
+from vitrina_airflow.run import run_step
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["facets", "impact/tier_2"],
+)
+def compute_facet_weights() -> None:
+    """Order: preferences, then weights."""
+
+    @task(execution_timeout=timedelta(minutes=30))
+    def write_user_facets(**context: object) -> object:
+        return run_step(context)
+
+    @task(pool_slots=2, outlets=[FACETS])
+    def fit_facet_weights(**context: object) -> object:
+        return run_step(context)
+
+    write_user_facets() >> fit_facet_weights()
+
+
+compute_facet_weights()

@@ -1,0 +1,71 @@
+"""Score how alike every eligible customer is to those who did the seed thing, one segment at a time.
+
+**Reads** `events`, `items`, `item_attributes`, `customers`, `user_features` of past anchor days and of the day.
+**Writes** `lookalike_features`, `lookalike_scores`, `threshold_cards`.
+**Users** marketers, who choose a threshold from the card.
+**Runs** after `build_features`, for the same day. Normal: 4 minutes.
+
+Tasks: `list_segments` writes features and lists the segments that train today (none: superseded),
+`score_segment` trains and scores one segment, `publish_lookalikes` checks what was written.
+
+### If it fails
+| Error | Meaning | Do |
+| --- | --- | --- |
+| `InputNotReady` | an anchor day is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
+| `ContractViolation` | scores or cards break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `QualityGateFailed` | scores are degenerate: too few distinct values | do not clear; look at the seeds in the segment's SQL; yesterday's scores stay in use |
+| `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
+| `timeout` | ran past its `execution_timeout` | clear once; if it returns, page the owner |
+| `anything else` | a bug | page the owner with the log; other segments are not harmed |
+
+**Impact** none for 3 days: marketers use the newest card. After that, tell marketing.
+
+### Run again
+One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
+follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
+Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
+the chain stops there.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+
+from vitrina_airflow.assets import FEATURES, LOOKALIKES
+from vitrina_airflow.defaults import DEFAULT_ARGS, PARAMS, SAME_DAY
+from vitrina_airflow.run import run_step
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["lookalikes", "impact/tier_3"],
+)
+def score_lookalikes() -> None:
+    """Order: segments, one task each, then the day as a whole."""
+
+    @task
+    def list_segments(**context: object) -> object:
+        return run_step(context)
+
+    @task(pool_slots=2, map_index_template="{{ map_key }}", execution_timeout=timedelta(hours=2))
+    def score_segment(segment: str, **context: object) -> object:
+        return run_step(context, segment)
+
+    # With nothing to map over the tasks above are skipped; the event must still go out.
+    @task(trigger_rule="none_failed", outlets=[LOOKALIKES])
+    def publish_lookalikes(**context: object) -> object:
+        return run_step(context)
+
+    score_segment.expand(segment=list_segments()) >> publish_lookalikes()
+
+
+score_lookalikes()

@@ -1,0 +1,72 @@
+"""Train the candidate generators and write the items that each proposes to each active customer.
+
+**Reads** `events` up to the day, `items`, `item_attributes`, `user_sequences`, `item_features`.
+**Writes** `candidates`, `candidate_metrics`, `item_embeddings`, `user_embeddings`.
+**Users** `retrain_ranker`, the ranking service, the release.
+**Runs** after `build_features`, for the same day. Normal: 6 minutes.
+
+Tasks: `list_generators` lists those that train today (none: superseded), `train_generator` trains and
+measures one, `publish_candidates` checks what was written and wakes `retrain_ranker`.
+
+### If it fails
+| Error | Meaning | Do |
+| --- | --- | --- |
+| `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
+| `ContractViolation` | candidates or metrics break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `QualityGateFailed` | a generator is degenerate | do not clear; the newest candidates that passed stay in use |
+| `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
+| `timeout` | ran past its `execution_timeout` | lower the generator's epochs in the settings, then clear |
+| `anything else` | a bug | page the owner with the log; the newest candidates stay in use |
+
+**Impact** small for 14 days: readers take the newest candidates (`max_age_days`), but `retrain_ranker`
+waits for this day. After 24 h, page the owner.
+
+### Run again
+One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
+follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
+Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
+the chain stops there.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import PartitionedAssetTimetable, dag, task
+
+from vitrina_airflow.assets import CANDIDATES, FEATURES
+from vitrina_airflow.defaults import DEFAULT_ARGS, PARAMS, SAME_DAY
+from vitrina_airflow.run import run_step
+
+
+@dag(
+    schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
+    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=2,
+    default_args=DEFAULT_ARGS,
+    params=PARAMS,
+    doc_md=__doc__,
+    tags=["candidates", "impact/tier_2"],
+)
+def train_candidates() -> None:
+    """Order: generators, one task each, then the day as a whole."""
+
+    @task
+    def list_generators(**context: object) -> object:
+        return run_step(context)
+
+    @task(pool_slots=2, map_index_template="{{ map_key }}", execution_timeout=timedelta(hours=3))
+    def train_generator(generator: str, **context: object) -> object:
+        return run_step(context, generator)
+
+    # With nothing to map over the tasks above are skipped; the event must still go out.
+    @task(trigger_rule="none_failed", outlets=[CANDIDATES])
+    def publish_candidates(**context: object) -> object:
+        return run_step(context)
+
+    train_generator.expand(generator=list_generators()) >> publish_candidates()
+
+
+train_candidates()

@@ -1,0 +1,1 @@
+"""What Vitrina adds to Airflow: assets, days, retries, alerts, links and the local installation."""

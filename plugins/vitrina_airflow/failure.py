@@ -1,0 +1,81 @@
+"""A failure as a person on call reads it: what broke, where, and what the runbook says to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BACKFILL = "backfill"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed task try.
+
+    `kind` is the kind of run it belongs to (scheduled, backfill, manual); a follower has the kind
+    of the root run that woke it.
+    """
+
+    dag_id: str
+    task_id: str
+    run_id: str
+    try_number: int
+    day: str
+    kind: str
+    error: str
+    line: str
+    action: str
+    log_url: str
+    mlflow_url: str = ""
+    map_index: int = -1
+    map_key: str = ""
+
+    @property
+    def in_backfill(self) -> bool:
+        """Whether a backfill, directly or through the chain, started the run."""
+        return self.kind == BACKFILL
+
+    @property
+    def try_key(self) -> tuple[str, str, str, int, int]:
+        """What makes the failure one and the same, by whichever way it was noticed."""
+        return (self.dag_id, self.run_id, self.task_id, self.map_index, self.try_number)
+
+    @property
+    def group_key(self) -> str:
+        """Failures with one key are one alert: per DAG, error and try, in a run or a backfill."""
+        scope = BACKFILL if self.in_backfill else self.run_id
+        return "|".join((self.dag_id, scope, self.error, str(self.try_number)))
+
+    @property
+    def task(self) -> str:
+        """The task, with its key if it is mapped."""
+        return f"{self.dag_id}.{self.task_id}" + (f"[{self.map_key}]" if self.map_key else "")
+
+    def text(self) -> str:
+        """Return the alert, one fact a line."""
+        more = "; the same error on its other days is counted, not sent again"
+        lines = [
+            f"{self.task} failed for {self.day} ({self.kind} run, try {self.try_number})",
+            f"Error: {self.error}: {self.line}",
+            f"Do: {self.action}",
+            f"Log: {self.log_url}",
+            f"MLflow: {self.mlflow_url or 'the run was not opened'}",
+        ]
+        if self.in_backfill:
+            lines[0] += more
+        return "\n".join(lines)
+
+    def payload(self) -> dict[str, str]:
+        """Return the alert for a webhook: `text` for people, the rest for machines."""
+        return {
+            "text": self.text(),
+            "dag": self.dag_id,
+            "task": self.task_id,
+            "key": self.map_key,
+            "day": self.day,
+            "kind": self.kind,
+            "error": self.error,
+            "line": self.line,
+            "action": self.action,
+            "log_url": self.log_url,
+            "mlflow_url": self.mlflow_url,
+        }
