@@ -21,17 +21,26 @@ USER_FACETS = Table(
     "compute_facet_weights.write_user_facets",
     due_hour=5,
 )
+_ESTIMATE = Column(pl.Float64, nullable=True)
+_SIZE = Column(pl.Float64, nullable=True, low=0)
+
 FACET_WEIGHTS = Table(
     "facet_weights",
     "fitted",
     {
-        "method": Column(pl.String),
+        "method": Column(pl.String, values=("logistic", "within-listing")),
         c.CATEGORY_GROUP: Column(pl.String),
         c.ATTRIBUTE: Column(pl.String),
-        "coefficient": Column(pl.Float64, nullable=True),
-        c.LOW: Column(pl.Float64, nullable=True),
-        c.HIGH: Column(pl.Float64, nullable=True),
-        c.WEIGHT: Column(pl.Float64, nullable=True, low=0),
+        "coefficient": _ESTIMATE,
+        c.LOW: _ESTIMATE,
+        c.HIGH: _ESTIMATE,
+        c.WEIGHT: _SIZE,
+        "weight_low": _SIZE,
+        "weight_high": _SIZE,
+        "spread": _SIZE,
+        "sf_coefficient": _ESTIMATE,
+        "sf_low": _ESTIMATE,
+        "sf_high": _ESTIMATE,
         "published": Column(pl.Boolean),
         c.REASON: Column(pl.String, nullable=True),
         "rows": Column(pl.Int64, low=0),

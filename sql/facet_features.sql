@@ -1,0 +1,23 @@
+-- facet_features: what the engine would add for each shown item, attribute by attribute
+-- Grain: one row per fitting row and attribute whose sum is above 0.
+-- Inputs: facet_rows (row_id, user_id, item_id, known_day, snapshot_day, category_group), and
+--   user_facets and item_attributes of the days before the listings.
+-- picos = sum of the customer's kept preferences over the item's values of the attribute, exactly
+--   as a boost with one clause per attribute and value adds them up; in units of 1e-12, so that the
+--   sum is one of integers and does not depend on order.
+-- Owner: facets
+SELECT
+    facet_rows.row_id,
+    user_facets.attribute,
+    CAST(SUM(CAST(FLOOR(user_facets.preference * 1e12) AS BIGINT)) AS BIGINT) AS picos
+FROM facet_rows
+INNER JOIN item_attributes
+    ON facet_rows.item_id = item_attributes.item_id AND facet_rows.snapshot_day = item_attributes.dt
+INNER JOIN user_facets
+    ON
+        facet_rows.user_id = user_facets.user_id
+        AND facet_rows.known_day = user_facets.dt
+        AND facet_rows.category_group = user_facets.category_group
+        AND item_attributes.attribute = user_facets.attribute
+        AND item_attributes.value = user_facets.value
+GROUP BY facet_rows.row_id, user_facets.attribute

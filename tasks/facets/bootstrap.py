@@ -1,0 +1,45 @@
+"""Bootstrap by customer, one Newton step a resample.
+
+b* = b + (sum of k_g H_g + penalty)^-1 (sum of k_g s_g - penalty * b)
+
+s_g and H_g are the score and the information of block g of customers at the fitted b, k_g is how
+often the resample drew the block. One step from the full fit has the bootstrap's first-order
+accuracy (Davidson and MacKinnon 1999, "Bootstrap testing in nonlinear models") and costs nothing
+beside the fit, where refitting 200 times would cost 200 fits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tasks.facets.design import Array
+
+
+def resampled(
+    coefficients: Array, scores: Array, informations: Array, penalty: Array, seed: int, count: int
+) -> Array:
+    """Return `count` resamples of the coefficients, resamples by columns.
+
+    Args:
+        coefficients: the fit.
+        scores: blocks by columns.
+        informations: blocks by columns by columns.
+        penalty: ridge per column.
+        seed: of the draws.
+        count: how many resamples.
+    """
+    blocks, width = scores.shape
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(blocks, np.full(blocks, 1 / blocks), size=count) * 1.0
+    information = (drawn @ informations.reshape(blocks, -1)).reshape(count, width, width)
+    score = drawn @ scores - penalty * coefficients
+    steps = np.linalg.solve(information + np.diag(penalty), score[:, :, None])[:, :, 0]
+    draws: Array = coefficients + steps
+    return draws
+
+
+def interval(draws: Array, level: float = 0.95) -> tuple[Array, Array]:
+    """Return the percentile interval of each column."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high

@@ -1,0 +1,25 @@
+"""What each event says about a customer's preference; the sums are `sql/user_facets.sql`.
+
+preference(value) = sum of weight(event) * decay(age) over the value / the same over the attribute
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.settings import Facets
+
+
+def event_weights(options: Facets) -> pl.DataFrame:
+    """Return `event_type, weight` of the events that show a preference."""
+    weights = {
+        c.VIEW: options.view_weight,
+        c.FAVORITE: options.favorite_weight,
+        c.CART: options.cart_weight,
+        c.ORDER: options.order_weight,
+    }
+    return pl.DataFrame(
+        {c.EVENT_TYPE: list(weights), c.WEIGHT: list(weights.values())},
+        schema={c.EVENT_TYPE: pl.String, c.WEIGHT: pl.Int64},
+    )
