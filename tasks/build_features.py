@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+from tasks.features.checks import check_day
+from tasks.features.counters import counted
 from tasks.lake.lake import WHOLE, Lake
-from tasks.lake.tables import DATA_CHECKS, EVENTS, SET_ASIDE_EVENTS
+from tasks.lake.tables import DATA_CHECKS, EVENTS, SET_ASIDE_EVENTS, USER_SEGMENTS
 from tasks.landing.ingest import check_rows, received
+from tasks.segments.ranking import evidence, ranked
+from tasks.segments.rules import user_segments
 from tasks.settings import Settings
 from tasks.steps import Step
 
@@ -29,4 +33,36 @@ def ingest(day: date, settings: Settings) -> dict[str, int]:
     return judged.counts
 
 
-STEPS = (Step(ingest),)
+def count_interactions(day: date, settings: Settings) -> dict[str, int]:
+    """Write the day's counters, demand, sequences and segments; return rows by table.
+
+    Raises:
+        InputNotReady: a day of the windows has no events or snapshots yet.
+    """
+    lake = Lake(settings)
+    tables = counted(lake, day, settings.features) | {
+        USER_SEGMENTS: user_segments(evidence(lake, day), settings.segments)
+    }
+    return {table.name: lake.write_day(table, day, rows) for table, rows in tables.items()}
+
+
+def rank_segments(day: date, settings: Settings) -> dict[str, int]:
+    """Check the day, then write its counters and scores by segment; return rows by table.
+
+    Raises:
+        InputNotReady: the day's segments or item features are not there yet.
+        ContractViolation: a data check is outside its hard band.
+    """
+    lake = Lake(settings)
+    check_day(lake, day)
+    return {
+        table.name: lake.write_day(table, day, rows)
+        for table, rows in ranked(lake, day, settings.segments).items()
+    }
+
+
+STEPS = (
+    Step(ingest),
+    Step(count_interactions, after=(ingest,)),
+    Step(rank_segments, after=(count_interactions,)),
+)

@@ -110,22 +110,33 @@ CONTACTS = Table(
 )
 
 _WRITER = "build_features.count_interactions"
-_RATE = Column(pl.Float64, low=0, high=1)
 _RECENCY = Column(pl.Int64, nullable=True, low=0)
+_RECENCIES = {f"days_since_{event_type}": _RECENCY for event_type in c.EVENT_TYPES}
+# Null where nothing was counted to take a share of; above 1 where events come without their base.
+_RATE = Column(pl.Float64, nullable=True, low=0)
+_RATES = {
+    **{
+        f"{name}_{days}": _RATE
+        for name in ("view_rate", "cart_rate", "impression_cart_rate", "order_rate")
+        for days in WINDOWS[1:]
+    },
+    "return_rate_30": _RATE,
+}
+_MEAN_PRICE = Column(pl.Float64, nullable=True, low=0)
 
 ITEM_FEATURES = Table(
     "item_features",
     "pure",
     {
         c.ITEM_ID: Column(pl.String),
+        c.CATEGORY_GROUP: Column(pl.String, nullable=True),
+        c.CATEGORY: Column(pl.String, nullable=True),
         **counters(),
-        "view_rate_30": _RATE,
-        "cart_rate_30": _RATE,
-        "order_rate_30": _RATE,
+        **_RATES,
         c.PRICE: Column(pl.Int64, nullable=True, low=0),
         "price_to_category": Column(pl.Float64, nullable=True, low=0),
         "age_days": Column(pl.Int64, nullable=True, low=0),
-        "days_since_order": _RECENCY,
+        **_RECENCIES,
     },
     (c.ITEM_ID,),
     _WRITER,
@@ -137,10 +148,16 @@ USER_FEATURES = Table(
     {
         c.USER_ID: Column(pl.String),
         **counters(),
+        **_RATES,
+        "sessions_30": Column(pl.Int64, low=0),
+        "active_days_30": Column(pl.Int64, low=0),
         "distinct_items_30": Column(pl.Int64, low=0),
-        "mean_carted_price_30": Column(pl.Float64, nullable=True, low=0),
+        "spent_30": Column(pl.Int64, low=0),
+        "mean_viewed_price_30": _MEAN_PRICE,
+        "mean_carted_price_30": _MEAN_PRICE,
+        "mean_ordered_price_30": _MEAN_PRICE,
         "days_since_event": _RECENCY,
-        "days_since_order": _RECENCY,
+        **_RECENCIES,
     },
     (c.USER_ID,),
     _WRITER,
@@ -153,9 +170,8 @@ USER_ITEM_FEATURES = Table(
         c.USER_ID: Column(pl.String),
         c.ITEM_ID: Column(pl.String),
         **counters(),
-        "days_since_view": _RECENCY,
-        "days_since_cart": _RECENCY,
-        "days_since_order": _RECENCY,
+        "dwell_seconds_30": Column(pl.Int64, low=0),
+        **_RECENCIES,
     },
     (c.USER_ID, c.ITEM_ID),
     _WRITER,
@@ -192,7 +208,21 @@ USER_SEQUENCES = Table(
 USER_SEGMENTS = Table(
     "user_segments",
     "pure",
-    {c.USER_ID: Column(pl.String), c.SEGMENT: Column(pl.String)},
+    {
+        c.USER_ID: Column(pl.String),
+        c.SEGMENT: Column(pl.String),
+        c.GENDER_AFFINITY: Column(pl.String),
+        c.LIFECYCLE: Column(pl.String),
+        c.PLATFORM_FAMILY: Column(pl.String),
+        "customer_gender": Column(pl.String, nullable=True, values=("women", "men")),
+        "is_customer": Column(pl.Boolean),
+        **{
+            f"acts{kind}_30": Column(pl.Int64, low=0)
+            for kind in ("", "_women", "_men", "_web", "_app")
+        },
+        "days_since_event": _RECENCY,
+        "days_since_first_event": _RECENCY,
+    },
     (c.USER_ID,),
     _WRITER,
     due_hour=4,
@@ -203,7 +233,7 @@ _WRITER = "build_features.rank_segments"
 SEGMENT_ITEM_FEATURES = Table(
     "segment_item_features",
     "pure",
-    {c.SEGMENT: Column(pl.String), c.ITEM_ID: Column(pl.String), **counters()},
+    {c.SEGMENT: Column(pl.String), c.ITEM_ID: Column(pl.String), **counters(), **_RECENCIES},
     (c.SEGMENT, c.ITEM_ID),
     _WRITER,
     due_hour=4,
@@ -216,7 +246,9 @@ EXAMINATION = Table(
         c.SURFACE: Column(pl.String, values=c.SURFACES),
         c.POSITION: Column(pl.Int32, low=1),
         c.P_EXAMINED: Column(pl.Float64, low=1e-6, high=1),
+        c.BASIS: Column(pl.String, values=("explored", "ranked")),
         "impressions": Column(pl.Int64, low=0),
+        "clicks": Column(pl.Int64, low=0),
     },
     (c.PLATFORM, c.SURFACE, c.POSITION),
     _WRITER,
@@ -231,6 +263,7 @@ SEGMENT_SCORES = Table(
         c.P_CART: Column(pl.Float64, low=0, high=1),
         c.SUPPORT: Column(pl.Float64, low=0),
         c.SF_POS: Column(pl.Float32, low=1e-12, high=1),
+        c.BASIS: Column(pl.String, values=("examined", "share")),
     },
     (c.SEGMENT, c.ITEM_ID),
     _WRITER,

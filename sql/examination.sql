@@ -1,0 +1,73 @@
+-- examination: impressions and clicks by position, from which P(examined) is estimated
+-- Grain: one row per platform, surface, arrangement and position with an impression in the last 30
+--   days.
+-- Inputs: events (30 days), calendar.
+-- Window: an impression counts when its day of receipt and its day of ts are both among the last 30
+--   days; it was clicked when the same listing led to a view of the same item.
+-- arrangement: 'shuffled' listings and 'explored' slots of others stand by chance, so clicks by
+--   position say there what position does; 'ranked' ones say also what the ranking knew.
+--   Positions past max_position count as max_position.
+-- Owner: segments
+WITH counted AS (
+    SELECT
+        e.listing_id,
+        e.item_id,
+        e.event_type,
+        e.platform,
+        e.surface,
+        LEAST(e.position, :max_position) AS position,
+        CASE WHEN e.is_explored THEN 1 ELSE 0 END AS explored
+    FROM events AS e
+    INNER JOIN calendar AS received ON e.dt = received.day
+    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    WHERE
+        e.listing_id IS NOT NULL
+        AND e.event_type IN ('impression', 'view')
+        AND received.age_days < 30
+        AND happened.age_days < 30
+),
+
+clicked AS (
+    SELECT DISTINCT
+        listing_id,
+        item_id
+    FROM counted
+    WHERE event_type = 'view'
+),
+
+listings AS (
+    SELECT
+        listing_id,
+        MIN(explored) AS shuffled
+    FROM counted
+    WHERE event_type = 'impression'
+    GROUP BY listing_id
+),
+
+shown AS (
+    SELECT
+        counted.listing_id,
+        counted.item_id,
+        counted.platform,
+        counted.surface,
+        counted.position,
+        CASE
+            WHEN listings.shuffled = 1 THEN 'shuffled'
+            WHEN counted.explored = 1 THEN 'explored'
+            ELSE 'ranked'
+        END AS arrangement
+    FROM counted
+    INNER JOIN listings ON counted.listing_id = listings.listing_id
+    WHERE counted.event_type = 'impression' AND counted.position IS NOT NULL
+)
+
+SELECT
+    shown.platform,
+    shown.surface,
+    shown.arrangement,
+    shown.position,
+    COUNT(*) AS impressions,
+    COUNT(clicked.item_id) AS clicks
+FROM shown
+LEFT JOIN clicked ON shown.listing_id = clicked.listing_id AND shown.item_id = clicked.item_id
+GROUP BY shown.platform, shown.surface, shown.arrangement, shown.position

@@ -1,0 +1,1 @@
+"""Counters, recency, prices, demand and sequences: what SQL needs beside the tables."""

@@ -1,0 +1,82 @@
+"""The day's counters, demand and sequences: one SELECT of `sql/` per table."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from tasks.features.calendar import YEAR, calendar
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake
+from tasks.lake.tables import (
+    DEMAND_LAGS,
+    EVENTS,
+    ITEM_FEATURES,
+    ITEMS,
+    USER_FEATURES,
+    USER_ITEM_FEATURES,
+    USER_SEQUENCES,
+)
+from tasks.settings import Features
+
+WINDOW_DAYS = 30
+LAG_DAYS = 28
+SNAPSHOT_DAYS = 7
+"""A snapshot of this many days ago still describes the shop when the nights since were empty."""
+
+
+def counted(lake: Lake, day: date, options: Features) -> dict[Table, pl.DataFrame]:
+    """Return the rows of each table that counts the events known on `day`."""
+    return {
+        ITEM_FEATURES: item_features(lake, day, options),
+        USER_FEATURES: user_features(lake, day, options),
+        USER_ITEM_FEATURES: user_item_features(lake, day),
+        DEMAND_LAGS: demand_lags(lake, day),
+        USER_SEQUENCES: user_sequences(lake, day, options),
+    }
+
+
+def item_features(lake: Lake, day: date, options: Features) -> pl.DataFrame:
+    """Return ITEM_FEATURES rows."""
+    return lake.select(
+        ITEM_FEATURES.name,
+        day,
+        {EVENTS: WINDOW_DAYS, ITEMS: SNAPSHOT_DAYS},
+        {"calendar": calendar(day, YEAR + 1)},
+        {"prior_events": options.prior_events},
+    )
+
+
+def user_features(lake: Lake, day: date, options: Features) -> pl.DataFrame:
+    """Return USER_FEATURES rows."""
+    return lake.select(
+        USER_FEATURES.name,
+        day,
+        {EVENTS: WINDOW_DAYS},
+        {"calendar": calendar(day, WINDOW_DAYS)},
+        {"prior_events": options.prior_events},
+    )
+
+
+def user_item_features(lake: Lake, day: date) -> pl.DataFrame:
+    """Return USER_ITEM_FEATURES rows."""
+    days = {"calendar": calendar(day, WINDOW_DAYS)}
+    return lake.select(USER_ITEM_FEATURES.name, day, {EVENTS: WINDOW_DAYS}, days)
+
+
+def demand_lags(lake: Lake, day: date) -> pl.DataFrame:
+    """Return DEMAND_LAGS rows."""
+    days = {"calendar": calendar(day, LAG_DAYS)}
+    return lake.select(DEMAND_LAGS.name, day, {EVENTS: LAG_DAYS}, days)
+
+
+def user_sequences(lake: Lake, day: date, options: Features) -> pl.DataFrame:
+    """Return USER_SEQUENCES rows."""
+    return lake.select(
+        USER_SEQUENCES.name,
+        day,
+        {EVENTS: options.sequence_days},
+        {"calendar": calendar(day, options.sequence_days)},
+        {"sequence_length": options.sequence_length},
+    )

@@ -1,0 +1,147 @@
+"""Examination: how probable it is that somebody looked at a position, from clicks on chance slots.
+
+clicks(source, position) ~ impressions(source, position) * level(source) * curve(position)
+
+A source is one platform, surface and arrangement. Where the item stood by chance (an explored slot
+or a shuffled listing) the level says how good its items were and the curve what position does; the
+two are fitted by turns, which is the maximum likelihood of the Poisson model. The curve is then
+
+smoothed    clicks and impressions summed over the positions within a quarter of each
+shrunk      a platform and surface towards all of them by `prior_shown` pseudo-impressions
+monotone    decreasing isotonic regression
+relative    divided by its first position: p_examined(1) = 1
+
+The position-based model of Craswell et al. (2008), "An experimental comparison of click
+position-bias models"; randomised slots as in Joachims et al. (2017), "Unbiased learning-to-rank
+with biased feedback". Without enough clicks on chance slots all clicks are used, `basis` says
+`ranked`, and the curve is then too steep by what the ranking knew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks import columns as c
+from tasks.lake.tables import EXAMINATION
+from tasks.settings import Segments
+
+Numbers = npt.NDArray[np.float64]
+
+ROUNDS = 50
+NEIGHBOURS = 1.25
+FLOOR = 0.01
+"""The least p_examined: a tail without clicks is no proof that nobody looked."""
+
+PLACE = [c.PLATFORM, c.SURFACE]
+ARRANGEMENT = "arrangement"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Clicks and exposure (impressions x level), one row per source, and the common curve."""
+
+    sources: pl.DataFrame
+    impressions: Numbers
+    clicks: Numbers
+    exposure: Numbers
+    curve: Numbers
+    prior_exposure: float
+
+    def place(self, platform: str, surface: str) -> Numbers:
+        """Return where this place's sources are."""
+        rows = (pl.col(c.PLATFORM) == platform) & (pl.col(c.SURFACE) == surface)
+        return self.sources.select(rows).to_series().to_numpy()
+
+
+def examination(counts: pl.DataFrame, options: Segments) -> pl.DataFrame:
+    """Return EXAMINATION rows for every position of every platform and surface with impressions.
+
+    Args:
+        counts: rows of `sql/examination.sql`; none where the source logs no impressions.
+        options: pseudo-counts and limits.
+    """
+    if counts.is_empty():
+        return EXAMINATION.empty()
+    chance = counts.filter(pl.col(ARRANGEMENT) != "ranked")
+    explored = chance["clicks"].sum() >= options.min_explored_clicks
+    deepest = counts.select(pl.col(c.POSITION).max()).item()
+    fitted = _fit(chance if explored else counts, deepest, options)
+    places = counts.select(PLACE).unique().sort(PLACE).iter_rows()
+    rows = pl.concat(_curve_of_place(fitted, platform, surface) for platform, surface in places)
+    basis = pl.lit("explored" if explored else "ranked").alias(c.BASIS)
+    return rows.with_columns(basis).select(list(EXAMINATION.columns))
+
+
+def _fit(used: pl.DataFrame, deepest: int, options: Segments) -> Fit:
+    sources, impressions, clicks = _grid(used, deepest)
+    level = np.ones(len(impressions))
+    curve = np.ones(deepest)
+    for _ in range(ROUNDS):
+        curve = _ratio(clicks.sum(axis=0), level @ impressions)
+        curve = curve / max(curve.max(), 1e-12)
+        level = _ratio(clicks.sum(axis=1), impressions @ curve)
+    exposure = level[:, None] * impressions
+    common = _monotone(_nearby(clicks.sum(axis=0)), _nearby(exposure.sum(axis=0)))
+    mean_level = clicks.sum() / max(float((impressions @ common).sum()), 1.0)
+    return Fit(sources, impressions, clicks, exposure, common, options.prior_shown * mean_level)
+
+
+def _grid(used: pl.DataFrame, deepest: int) -> tuple[pl.DataFrame, Numbers, Numbers]:
+    """Return the sources and, one row each, impressions and clicks by position."""
+    source = [*PLACE, ARRANGEMENT]
+    ordered = used.sort([*source, c.POSITION])
+    row = ordered.select(pl.struct(source).rle_id()).to_series().to_numpy()
+    position = ordered[c.POSITION].to_numpy() - 1
+    sources = ordered.select(source).unique(maintain_order=True)
+    impressions, clicks = np.zeros((2, sources.height, deepest))
+    impressions[row, position] = ordered["impressions"].to_numpy()
+    clicks[row, position] = ordered["clicks"].to_numpy()
+    return sources, impressions, clicks
+
+
+def _curve_of_place(fitted: Fit, platform: str, surface: str) -> pl.DataFrame:
+    rows = fitted.place(platform, surface)
+    clicks, exposure = fitted.clicks[rows].sum(axis=0), fitted.exposure[rows].sum(axis=0)
+    prior = fitted.prior_exposure
+    curve = _monotone(_nearby(clicks) + prior * fitted.curve, _nearby(exposure) + prior)
+    return pl.DataFrame(
+        {
+            c.PLATFORM: platform,
+            c.SURFACE: surface,
+            c.POSITION: np.arange(1, len(curve) + 1, dtype=np.int32),
+            c.P_EXAMINED: np.clip(curve / max(curve[0], 1e-12), FLOOR, 1.0),
+            "impressions": fitted.impressions[rows].sum(axis=0).astype(np.int64),
+            "clicks": clicks.astype(np.int64),
+        }
+    )
+
+
+def _nearby(values: Numbers) -> Numbers:
+    """Return sums over the positions within a quarter of each; the first stand alone."""
+    position = np.arange(1, len(values) + 1)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    last = np.minimum(np.floor(position * NEIGHBOURS).astype(int), len(values))
+    first = np.ceil(position / NEIGHBOURS).astype(int)
+    sums: Numbers = total[last] - total[first - 1]
+    return sums
+
+
+def _monotone(clicks: Numbers, exposure: Numbers) -> Numbers:
+    """Return the decreasing curve nearest to clicks / exposure; unexposed positions follow."""
+    from scipy.optimize import isotonic_regression
+
+    curve: Numbers = isotonic_regression(
+        _ratio(clicks, exposure), weights=np.maximum(exposure, 1e-9), increasing=False
+    ).x
+    return curve
+
+
+def _ratio(clicks: Numbers, exposure: Numbers) -> Numbers:
+    """Return clicks / exposure, and the mean where nothing was exposed."""
+    mean = clicks.sum() / max(float(exposure.sum()), 1e-12)
+    ratio: Numbers = np.where(exposure > 0, clicks / np.maximum(exposure, 1e-12), mean)
+    return ratio

@@ -1,0 +1,85 @@
+"""Segment ranking of a day: reads events and segments, returns the rows of each table."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from tasks.features.calendar import calendar
+from tasks.features.counters import SNAPSHOT_DAYS, WINDOW_DAYS
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake
+from tasks.lake.tables import (
+    CUSTOMERS,
+    EVENTS,
+    EXAMINATION,
+    ITEM_ATTRIBUTES,
+    ITEM_FEATURES,
+    SEGMENT_ITEM_FEATURES,
+    SEGMENT_SCORES,
+    USER_SEGMENTS,
+)
+from tasks.segments.examination import examination
+from tasks.segments.rules import genders, unknown_segment
+from tasks.segments.scores import segment_scores
+from tasks.settings import Segments
+
+
+def evidence(lake: Lake, day: date) -> pl.DataFrame:
+    """Return one row per user of what the segment rules look at."""
+    return lake.select(
+        USER_SEGMENTS.name,
+        day,
+        {EVENTS: WINDOW_DAYS, CUSTOMERS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS},
+        {"calendar": calendar(day, WINDOW_DAYS), "genders": genders()},
+    )
+
+
+def ranked(lake: Lake, day: date, options: Segments) -> dict[Table, pl.DataFrame]:
+    """Return the rows of each table of the segment ranking."""
+    examined = examination(clicks_by_position(lake, day, options), options)
+    counts = carts_by_segment(lake, day, examined, options)
+    items = lake.read_day(ITEM_FEATURES, day)
+    return {
+        SEGMENT_ITEM_FEATURES: segment_item_features(lake, day),
+        EXAMINATION: examined,
+        SEGMENT_SCORES: segment_scores(counts, items, segments(lake, day, options), options),
+    }
+
+
+def clicks_by_position(lake: Lake, day: date, options: Segments) -> pl.DataFrame:
+    """Return impressions and clicks by platform, surface, arrangement and position."""
+    return lake.select(
+        EXAMINATION.name,
+        day,
+        {EVENTS: WINDOW_DAYS},
+        {"calendar": calendar(day, WINDOW_DAYS)},
+        {"max_position": options.max_position},
+    )
+
+
+def carts_by_segment(
+    lake: Lake, day: date, examined: pl.DataFrame, options: Segments
+) -> pl.DataFrame:
+    """Return examined impressions, carts and orders by segment and item."""
+    return lake.select(
+        SEGMENT_SCORES.name,
+        day,
+        {EVENTS: WINDOW_DAYS, USER_SEGMENTS: 1},
+        {"calendar": calendar(day, WINDOW_DAYS), EXAMINATION.name: examined},
+        {"max_position": options.max_position},
+    )
+
+
+def segment_item_features(lake: Lake, day: date) -> pl.DataFrame:
+    """Return SEGMENT_ITEM_FEATURES rows."""
+    days = {"calendar": calendar(day, WINDOW_DAYS)}
+    inputs = {EVENTS: WINDOW_DAYS, USER_SEGMENTS: 1}
+    return lake.select(SEGMENT_ITEM_FEATURES.name, day, inputs, days)
+
+
+def segments(lake: Lake, day: date, options: Segments) -> list[str]:
+    """Return the segments that somebody is in, and that of a visitor nobody knows."""
+    there = lake.read_day(USER_SEGMENTS, day)["segment"].unique().to_list()
+    return sorted({*there, unknown_segment(options)})
