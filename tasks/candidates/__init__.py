@@ -28,6 +28,5 @@ def generator_class(name: str) -> type[Generator]:
     if name not in known:
         raise ValueError(f"no generator {name!r}; there are {', '.join(known)}")
     module, _, attribute = known[name].partition(":")
-    found = getattr(import_module(module), attribute)
-    assert issubclass(found, Generator)
+    found: type[Generator] = getattr(import_module(module), attribute)
     return found

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tasks import columns as c
 from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests
@@ -94,4 +94,4 @@ def closed_form(matrix: sparse.csr_matrix, regularisation: float) -> Floats:
     inverse = np.linalg.inv(gram)
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
-    return weights.astype(np.float32)
+    return np.asarray(weights, dtype=np.float32)

@@ -24,7 +24,7 @@ from tasks.candidates.serving import bought, recommend, seen
 from tasks.settings import Candidates
 
 CUTS = (10, 20, 60)
-METRICS = tuple(f"{name}_at_{k}" for name in ("recall", "hit_rate", "ndcg") for k in CUTS)
+METRICS = tuple(f"{name}@{k}" for name in ("recall", "hit_rate", "ndcg") for k in CUTS)
 ALL, WARM, COLD = "all", "warm", "cold"
 TIME, TIME_NEW, LEAVE_ONE_OUT = "time", "time_new", "loo"
 PERCENT = (2.5, 97.5)
@@ -82,9 +82,9 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, warm: pl.Series) -> p
         column
         for k in CUTS
         for column in (
-            (pl.col(f"hits_{k}") / pl.col("later")).alias(f"recall_at_{k}"),
-            (pl.col(f"hits_{k}") > 0).cast(pl.Float64).alias(f"hit_rate_at_{k}"),
-            pl.Series(f"ndcg_at_{k}", _ndcg(gains, k, ideal)),
+            (pl.col(f"hits_{k}") / pl.col("later")).alias(f"recall@{k}"),
+            (pl.col(f"hits_{k}") > 0).cast(pl.Float64).alias(f"hit_rate@{k}"),
+            pl.Series(f"ndcg@{k}", _ndcg(gains, k, ideal)),
         )
     ]
     group = (
@@ -174,5 +174,5 @@ def bootstrap(
 def above(users: pl.DataFrame, yardstick: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return the users' metrics with, beside each, its difference from a yardstick's."""
     other = users.select(c.USER_ID).join(yardstick, on=c.USER_ID, how="left", maintain_order="left")
-    gains = [(pl.col(metric) - other[metric]).alias(f"{metric}_above_{name}") for metric in METRICS]
+    gains = [(pl.col(metric) - other[metric]).alias(f"above_{name}:{metric}") for metric in METRICS]
     return users.with_columns(gains)

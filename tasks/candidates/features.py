@@ -24,7 +24,9 @@ class Vocabulary:
     def of(cls, frame: pl.DataFrame, columns: tuple[str, ...]) -> Self:
         """Return the values of those columns that the frame has."""
         present = tuple(name for name in columns if name in frame.columns)
-        labels = _labels(frame, present)[_LABEL].unique().sort() if present else []
+        labels: list[str] = (
+            _labels(frame, present)[_LABEL].unique().sort().to_list() if present else []
+        )
         return cls(present, tuple(labels))
 
     @property

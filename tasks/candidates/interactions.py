@@ -65,12 +65,10 @@ def located(events: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def known_earlier(known: Known, day: date, items: pl.DataFrame) -> Known:
-    """Return what was known on the earlier `day`, whose catalogue was `items`."""
+def known_earlier(known: Known, day: date, items: pl.DataFrame, customers: pl.DataFrame) -> Known:
+    """Return what was known on the earlier `day`, given that day's catalogue and customers."""
     then = known.interactions.filter(pl.col(c.DT) <= day)
-    # A city of a later event was not known yet.
-    told = located(then, known.users.with_columns(pl.lit(None, pl.String).alias(c.CITY)))
-    return Known(day, then, items, told)
+    return Known(day, then, items, located(then, customers))
 
 
 def active(known: Known, days: int) -> Requests:

@@ -76,7 +76,7 @@ class LightFM(VectorGenerator):
         """Return the users' embeddings; of later users, what their traits say."""
         asked = requests.users[c.USER_ID]
         codes = self._traits.codes(requests.users, asked)
-        vectors = self._users.features[codes].sum(axis=1) / max(1, codes.shape[1])
+        vectors: Floats = self._users.features[codes].sum(axis=1) / max(1, codes.shape[1])
         known = positions(
             pl.DataFrame({c.USER_ID: asked}).with_row_index("row"), self._user_ids, "user"
         )

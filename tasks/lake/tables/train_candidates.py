@@ -24,6 +24,22 @@ CANDIDATES = Table(
     part=c.GENERATOR,
     due_hour=7,
 )
+HELDOUT_CANDIDATES = Table(
+    "heldout_candidates",
+    "fitted",
+    {
+        c.USER_ID: Column(pl.String),
+        c.ITEM_ID: Column(pl.String),
+        c.SCORE: Column(pl.Float64),
+        c.RANK: Column(pl.Int32, low=1),
+    },
+    (c.USER_ID, c.ITEM_ID),
+    _WRITER,
+    part=c.GENERATOR,
+    keep_days=60,
+)
+"""Lists for the test users of the time split, from the fit that ends before the holdout."""
+
 CANDIDATE_METRICS = Table(
     "candidate_metrics",
     "fitted",

@@ -1,0 +1,57 @@
+"""Log a fitted generator to MLflow: its own files, pinned requirements, signature and example."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from tasks import columns as c
+from tasks import tracking
+from tasks.candidates.generator import Generator, Known
+from tasks.candidates.stored import save
+from tasks.settings import Settings
+
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "polars", "pydantic-settings", "safetensors", "scipy")
+_OWN_REQUIREMENTS = {"ease": ("threadpoolctl",), "sasrec": ("torch",)}
+_EXAMPLE_ITEMS = 3
+
+
+def log_model(settings: Settings, generator: Generator, known: Known) -> None:
+    """Register the generator's model in the open task run; nothing when nothing is tracked."""
+    with tracking.model_run(settings) as tracked:
+        if not tracked:
+            return
+        import mlflow
+
+        from tasks.candidates.served import answered
+
+        example = input_example(known)
+        with TemporaryDirectory() as folder:
+            save(generator, Path(folder))
+            mlflow.pyfunc.log_model(
+                name=generator.name,
+                python_model=str(Path(__file__).with_name("served.py")),
+                artifacts={"generator": folder},
+                pip_requirements=requirements(generator.name),
+                signature=mlflow.models.infer_signature(
+                    example.to_pandas(), answered(generator, example, k=2), {"k": 100}
+                ),
+                input_example=example.to_pandas(),
+                registered_model_name=f"candidates_{generator.name}",
+                metadata={"trained_through": str(known.through)},
+            )
+
+
+def requirements(name: str) -> list[str]:
+    """Return what the generator needs, at the versions that fitted it."""
+    names = (*_REQUIREMENTS, *_OWN_REQUIREMENTS.get(name, ()))
+    return [f"{package}=={version(package)}" for package in sorted(names)]
+
+
+def input_example(known: Known) -> pl.DataFrame:
+    """Return one made-up request: nobody's history goes into a model's folder."""
+    items = known.item_ids().head(_EXAMPLE_ITEMS).to_list()
+    return pl.DataFrame({c.USER_ID: ["somebody"], c.CITY: [""], "items": [items]})
