@@ -1,0 +1,289 @@
+"""What customers do with what they are shown.
+
+examined  ~ floor + (1 - floor) / (1 + (position - 1) / scale) ** power, by platform
+view      ~ logistic(view_intercept + view_slope * u), if examined
+cart      ~ logistic(cart_intercept + cart_slope * u + buyer + need), if viewed
+u = appeal + quality + sum over attributes of importance x taste + price + season + style intent
+    + collection begun + seen before + bought before
+
+True importance of an attribute is its term's share in the log-odds. `p_cart_if_examined` is
+P(view) P(cart | view).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from tasks.simulator.attributes import COLLECTION, GROUPS, STYLE
+from tasks.simulator.catalogue import season_fit
+from tasks.simulator.customers import buying, tastes, trait_days
+from tasks.simulator.draws import Flags, Floats, Ints, Stream, logistic
+from tasks.simulator.listings import Lists, item_scores, shelves
+from tasks.simulator.sessions import DAY_SECONDS, OTHER, Requests, interests, listing_ids, session_ids
+from tasks.simulator.state import LONG_AGO, MOVES, NOTHING, State
+from tasks.simulator.world import World
+
+IMPRESSION, VIEW, FAVORITE, CART, ORDER, RETURN = range(6)
+MICROSECONDS = 1_000_000
+MAILING_TURN = 99
+REVISIT_TURN = 50
+
+
+@dataclass(frozen=True)
+class Encounters:
+    """Customers meeting items, one row each: slots of lists, and visits without a list (`request` -1)."""
+
+    day: date
+    customer: Ints
+    item: Ints
+    turn: Ints
+    request: Ints
+    position: Ints
+    style: Ints
+    second: Ints
+    platform: Ints
+    surface: Ints
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.customer)
+
+    def take(self, rows: Ints | Flags) -> Encounters:
+        """Return the rows at `rows`."""
+        columns = {name: value[rows] for name, value in vars(self).items() if name != "day"}
+        return replace(self, **columns)
+
+
+def listed(plan: Requests, lists: Lists) -> Encounters:
+    """Return the encounters of lists."""
+    row = lists.request
+    return Encounters(
+        plan.day, plan.customer[row], lists.item, plan.ordinal[row], row, lists.position,
+        plan.style[row], plan.second[row], plan.platform[row], plan.surface[row],
+    )  # fmt: skip
+
+
+def revisits(world: World, state: State, plan: Requests) -> Encounters:
+    """Return visits to items of one's own memory at the start of a session."""
+    opens = np.flatnonzero(np.diff(plan.customer * 64 + plan.session, prepend=-1) != 0)
+    who, turn = plan.customer[opens], REVISIT_TURN + plan.session[opens]
+    drawn = world.draws.uniform(Stream.REVISIT, who, plan.day.toordinal(), turn)
+    memory = np.concatenate([state.seen[who], state.bought[who]], axis=1)
+    width = memory.shape[1]
+    # Of the two rings' newest ends, since the newest are what people come back for.
+    pick = width // 2 - 1 - (drawn / world.parameters.revisit * 4).astype(np.int64) % (width // 2)
+    pick += np.where((drawn * 1e4).astype(np.int64) % 3 == 0, width // 2, 0)
+    item = memory[np.arange(len(who)), pick]
+    comes = (drawn < world.parameters.revisit) & (item != NOTHING) & world.catalogue.in_stock(plan.day)[item]
+    visits = _unlisted(plan.day, who, item, turn, plan.second[opens] + 15)
+    return replace(visits, platform=plan.platform[opens], style=plan.style[opens]).take(comes)
+
+
+def _unlisted(day: date, who: Ints, item: Ints, turn: Ints, second: Ints) -> Encounters:
+    nothing = np.full(len(who), NOTHING)
+    return Encounters(day, who, item, turn, nothing, nothing, nothing, second, nothing, np.full(len(who), OTHER))
+
+
+def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encounters:
+    """Return the visits that letters sent on `day` bring: the best item of what interests most."""
+    if not len(mailed):
+        return _unlisted(day, mailed, mailed, mailed, mailed)
+    category = np.argmax(interests(world, day, mailed), axis=1)
+    item = shelves(world, day, item_scores(world, state))[category, 0]
+    chance = world.parameters.visit_after_mailing * np.exp(world.customers.mailing_effect[mailed])
+    drawn = world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 1)
+    second = 43_200 + (world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 2) * 36_000).astype(np.int64)
+    visits = _unlisted(day, mailed, item, np.full(len(mailed), MAILING_TURN), second)
+    return replace(visits, platform=world.customers.platform[mailed]).take((drawn < chance) & (item >= 0))
+
+
+def joined(parts: list[Encounters]) -> Encounters:
+    """Return several sets of encounters as one."""
+    names = [name for name in vars(parts[0]) if name != "day"]
+    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def p_examined(world: World, met: Encounters) -> Floats:
+    """Return P(examined) of each encounter; 1 without a list."""
+    parameters = world.parameters
+    scale = np.array(parameters.examine_scale)[np.maximum(met.platform, 0)]
+    fall = (1.0 + np.maximum(met.position - 1, 0) / scale) ** -parameters.examine_power
+    return np.where(met.position > 0, parameters.examine_floor + (1 - parameters.examine_floor) * fall, 1.0)
+
+
+def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
+    """Return importance x taste of each attribute that means something, by attribute."""
+    terms: dict[str, Floats] = {}
+    group = world.catalogue.group[met.item]
+    for number, attribute in enumerate(world.parameters.attributes):
+        importance = np.array([attribute.importance.get(name, 0.0) for name in GROUPS])
+        if importance.any():
+            codes, count = world.catalogue.values[attribute.name][met.item], len(world.catalogue.names[attribute.name])
+            taste = tastes(world.customers, met.customer, number, codes, count, met.day)
+            terms[attribute.name] = world.parameters.importance_scale * importance[group] * taste
+    return terms
+
+
+def other_terms(world: World, state: State, met: Encounters) -> dict[str, Floats]:
+    """Return the terms of utility that are not taste for an attribute."""
+    parameters, items = world.parameters, world.catalogue
+    middle = np.array([entry.price for entry in parameters.categories])[items.category[met.item]]
+    dearer = np.log(items.prices(met.day)[met.item] / middle)
+    style = items.values[STYLE][met.item]
+    begun = state.last_collection[met.customer]
+    return {
+        "appeal": items.appeal[met.item],
+        "quality": items.quality[met.item],
+        "price": -parameters.price_weight * world.customers.price_sensitivity[met.customer] * dearer,
+        "season": parameters.season_weight * season_fit(items, met.day)[met.item],
+        "style_intent": parameters.style_intent * ((style == met.style) & (style >= 0)),
+        "collection": parameters.collection_continues
+        * ((items.values[COLLECTION][met.item] == begun) & (begun != NOTHING)),
+        "memory": _memory_term(world, state, met),
+    }
+
+
+def _memory_term(world: World, state: State, met: Encounters) -> Floats:
+    parameters = world.parameters
+    repeatable = np.array([entry.repeatable for entry in parameters.categories])[world.catalogue.category[met.item]]
+    seen = (state.seen[met.customer] == met.item[:, None]).any(axis=1)
+    bought = state.bought[met.customer] == met.item[:, None]
+    last = np.where(bought, state.bought_day[met.customer], LONG_AGO).max(axis=1)
+    rested = met.day.toordinal() - last >= parameters.rest_days
+    again = np.where(repeatable & rested, parameters.bought_again, parameters.bought_once)
+    return np.where(bought.any(axis=1), again, parameters.seen_before * seen)
+
+
+def utilities(world: World, state: State, met: Encounters) -> Floats:
+    """Return u of each encounter."""
+    total = np.zeros(len(met))
+    for term in (*taste_terms(world, met).values(), *other_terms(world, state, met).values()):
+        total += term
+    return total
+
+
+def needs(world: World, met: Encounters) -> Floats:
+    """Return the log-odds of buying that traits add in the categories they end in."""
+    names, category = list(world.category_names), world.catalogue.category[met.item]
+    total = np.zeros(len(met))
+    for number, trait in enumerate(world.parameters.traits):
+        need = np.where(buying(trait, trait_days(world.customers, number, met.day)), 1.0, -0.5)
+        total += world.parameters.trait_need * need[met.customer] * (category == names.index(trait.buys))
+    return total
+
+
+def p_view(world: World, utility: Floats) -> Floats:
+    """Return P(view | examined)."""
+    return logistic(world.parameters.view_intercept + world.parameters.view_slope * utility)
+
+
+def p_cart(world: World, met: Encounters, utility: Floats) -> Floats:
+    """Return P(cart | viewed)."""
+    base = world.parameters.cart_intercept + world.customers.buyer[met.customer]
+    return logistic(base + world.parameters.cart_slope * utility + needs(world, met))
+
+
+def drawn(world: World, stream: Stream, met: Encounters) -> Floats:
+    """Return the number that decides `stream` for each encounter, whatever its place in the list."""
+    return world.draws.uniform(stream, met.customer, met.day.toordinal(), met.turn, met.item)
+
+
+def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.DataFrame:
+    """Return what happens in the encounters, from impressions to orders, as MOVES rows."""
+    impressions = met.take(met.request >= 0)
+    looked = met.take(drawn(world, Stream.EXAMINE, met) < p_examined(world, met))
+    utility = utilities(world, state, looked)
+    viewed = (drawn(world, Stream.VIEW, looked) < p_view(world, utility)) | (looked.request < 0)
+    views, utility = looked.take(viewed), utility[viewed]
+    carted = drawn(world, Stream.CART, views) < p_cart(world, views, utility)
+    liked = drawn(world, Stream.FAVORITE, views) < logistic(
+        world.parameters.favorite_intercept + world.parameters.favorite_slope * utility
+    )
+    dwell = _dwell_seconds(world, views, utility, carted)
+    at = view_moments(world, views)
+    done = at + np.minimum(dwell, 90) * MICROSECONDS
+    none = np.full(len(impressions), NOTHING)
+    parts = [
+        _rows(world, plan, impressions, IMPRESSION, impressions.second * MICROSECONDS + impressions.position, none),
+        _rows(world, plan, views, VIEW, at, dwell),
+        _rows(world, plan, views.take(liked), FAVORITE, done[liked] - MICROSECONDS // 2, none[: liked.sum()]),
+        _rows(world, plan, views.take(carted), CART, done[carted], none[: carted.sum()]),
+        _orders(world, plan, views.take(carted), utility[carted], done[carted]),
+    ]
+    return pl.concat(parts)
+
+
+def view_moments(world: World, met: Encounters) -> Ints:
+    """Return when each viewed item is opened: down the list, a little after its impression."""
+    jitter = (drawn(world, Stream.MOMENT, met) * 4 * MICROSECONDS).astype(np.int64)
+    return (met.second + 3 + 2 * np.maximum(met.position, 0)) * MICROSECONDS + jitter
+
+
+def _dwell_seconds(world: World, met: Encounters, utility: Floats, carted: Flags) -> Ints:
+    noise = world.draws.normal(Stream.DWELL, met.customer, met.day.toordinal(), met.turn, met.item)
+    return np.clip(np.exp(2.6 + 0.25 * utility + 0.6 * carted + 0.7 * noise), 1, 900).astype(np.int64)
+
+
+def _orders(world: World, plan: Requests, carts: Encounters, utility: Floats, at: Ints) -> pl.DataFrame:
+    """Return the orders of carts, at the end of the session or one to three days later."""
+    parameters = world.parameters
+    chance = logistic(parameters.order_intercept + parameters.order_slope * utility)
+    wanted = drawn(world, Stream.ORDER, carts) < chance
+    orders, at = carts.take(wanted), at[wanted]
+    delay = drawn(world, Stream.ORDER_DELAY, orders)
+    days = np.where(delay < parameters.order_later, 1 + (delay / parameters.order_later * 3).astype(np.int64), 0)
+    wait = (60 + 600 * delay).astype(np.int64) + days * (DAY_SECONDS - 3600)
+    rows = _rows(world, plan, orders, ORDER, at + wait * MICROSECONDS, np.full(len(orders), NOTHING))
+    later = pl.Series(days > 0)
+    return rows.with_columns(
+        pl.when(~later).then("session"), pl.lit(None, pl.String).alias("listing_id"),
+        pl.lit(NOTHING, pl.Int64).alias("position"), _quantities(world, orders).alias("quantity"),
+        pl.lit(NOTHING, pl.Int64).alias("request"), pl.lit(OTHER, pl.Int64).alias("surface"),
+    )  # fmt: skip
+
+
+def _quantities(world: World, orders: Encounters) -> pl.Series:
+    repeatable = np.array([entry.repeatable for entry in world.parameters.categories])
+    several = repeatable[world.catalogue.category[orders.item]] & (drawn(world, Stream.ORDER, orders) < 0.15)
+    return pl.Series(np.where(several, 2, 1), dtype=pl.Int64)
+
+
+def _rows(world: World, plan: Requests, met: Encounters, kind: int, at: Ints, dwell: Ints) -> pl.DataFrame:
+    price = world.catalogue.prices(met.day)[met.item]
+    listing = pl.concat([listing_ids(plan), pl.Series([None], dtype=pl.String)])
+    bought = kind in (CART, ORDER, RETURN)
+    return pl.DataFrame(
+        {
+            "kind": np.full(len(met), kind), "at": at, "customer": met.customer, "item": met.item,
+            "request": met.request, "session": _sessions(plan, met), "platform": met.platform,
+            "surface": np.minimum(met.surface, OTHER), "listing_id": listing.gather(met.request % len(listing)),
+            "position": met.position, "dwell": dwell, "price": price,
+            "quantity": np.full(len(met), 1 if bought else NOTHING),
+        },
+        schema=MOVES,
+    )  # fmt: skip
+
+
+def _sessions(plan: Requests, met: Encounters) -> pl.Series:
+    number = met.turn - REVISIT_TURN
+    if len(plan):
+        number = np.where(met.request >= 0, plan.session[met.request], number)
+    return session_ids(plan.day, met.customer, number)
+
+
+def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Return what will come back of the orders made on `day`, three to twelve days on."""
+    who, item = orders["customer"].to_numpy(), orders["item"].to_numpy()
+    odds = world.parameters.return_intercept - 1.2 * world.catalogue.quality[item]
+    odds += np.array([0.4, 0.5, -0.1, -0.4, -1.2])[world.catalogue.group[item]]
+    back = world.draws.uniform(Stream.RETURN, who, item, day.toordinal()) < logistic(odds)
+    wait = 3 + world.draws.uniform(Stream.RETURN, who, item, day.toordinal(), 1) * 9
+    moment = orders["at"].to_numpy() + (wait * DAY_SECONDS).astype(np.int64) * MICROSECONDS
+    return orders.with_columns(
+        pl.Series("at", moment), pl.lit(RETURN, pl.Int64).alias("kind"), pl.lit(None, pl.String).alias("session"),
+        pl.lit(4, pl.Int64).alias("platform"),
+    ).filter(pl.Series(back))  # fmt: skip

@@ -1,0 +1,104 @@
+"""What goes wrong between the shop and its landing: late events, duplicates, bots, staff, empty days.
+
+An event is received seconds after it happened, or, when late, one to three days after. A duplicate
+is the same event received again, seconds or a day later. The first received stands.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.simulator.catalogue import item_ids
+from tasks.simulator.customers import user_ids
+from tasks.simulator.draws import Draws, Floats, Ints, Stream
+from tasks.simulator.events import SCHEMA, midnight, moments
+from tasks.simulator.parameters import Parameters
+from tasks.simulator.world import World
+
+_DELAY, _LATE, _HOW_LATE = range(3)
+_WHETHER, _WHEN, _HOW_LONG = range(3)
+MOST_BOTS = 20
+STAFF_WEEKDAY = 0
+STAFF_HOURS = 9
+
+
+def received(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Return the events of `day` with `received_at`."""
+    rows = np.arange(events.height)
+
+    def uniform(what: int) -> Floats:
+        return draws.uniform(Stream.RECEIPT, day.toordinal(), rows, what)
+
+    seconds = 1 + 20 * uniform(_DELAY)
+    late = uniform(_LATE) < parameters.late
+    seconds = np.where(late, 86_400 * (1 + 2 * uniform(_HOW_LATE)), seconds)
+    return events.with_columns((pl.col(c.TS) + _microseconds(seconds)).alias(c.RECEIVED_AT)).select(list(SCHEMA))
+
+
+def repeated(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Return copies of some events of `day`, received again."""
+    rows = np.arange(events.height)
+    again = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHETHER) < parameters.duplicates
+    when = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHEN)
+    wait = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _HOW_LONG)
+    seconds = np.where(when < 0.6, 1 + 60 * wait, 43_200 + 86_400 * wait)
+    copies = events.with_columns(pl.col(c.RECEIVED_AT) + _microseconds(seconds))
+    return copies.filter(pl.Series(again))
+
+
+def _microseconds(seconds: Floats) -> pl.Series:
+    return pl.Series((seconds * 1e6).astype(np.int64)).cast(pl.Duration("us"))
+
+
+def deliveries(pool: pl.DataFrame, day: date, empty: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what is delivered on `day`, and what is not yet received; an empty day receives nothing."""
+    tomorrow = midnight(day + timedelta(1))
+    if empty:
+        pool = pool.with_columns(pl.max_horizontal(c.RECEIVED_AT, pl.lit(tomorrow)).alias(c.RECEIVED_AT))
+    now = pl.col(c.RECEIVED_AT) < tomorrow
+    return pool.filter(now).sort(c.RECEIVED_AT, c.EVENT_ID), pool.filter(~now)
+
+
+def accounts(world: World) -> tuple[Ints, int]:
+    """Return the indices of bots and of the staff's account, all beyond the customers."""
+    count = int(np.clip(world.customers.size * world.parameters.bots_per_customer, 1, MOST_BOTS))
+    first = world.customers.size
+    return np.arange(first, first + count), first + count
+
+
+def account_events(world: World, day: date) -> pl.DataFrame:
+    """Return what bots and staff do on `day`: more views than any person could open."""
+    bots, staff = accounts(world)
+    drawn = world.draws.uniform(Stream.ACCOUNT, bots, day.toordinal())
+    active = [int(bot) for bot in bots[drawn < world.parameters.bot_days]]
+    hours = {bot: 1 + bot % 20 for bot in active}
+    parts = [_rush(world, day, bot, world.parameters.bot_events, hours[bot], 3_400) for bot in active]
+    if day.weekday() == STAFF_WEEKDAY:
+        parts.append(_rush(world, day, staff, world.parameters.staff_events, 8, STAFF_HOURS * 3_600))
+    return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA).drop(c.RECEIVED_AT)
+
+
+def _rush(world: World, day: date, account: int, count: int, hour: int, seconds: int) -> pl.DataFrame:
+    """Return `count` views of one account at an even pace from `hour` on."""
+    shown = np.flatnonzero(world.catalogue.on_sale(day))
+    item = shown[np.arange(count) % len(shown)]
+    at = (hour * 3_600 + np.arange(count) * seconds / count) * 1e6
+    known = {
+        c.EVENT_ID: pl.Series([f"{day:%y%m%d}-a{account}-"] * count) + pl.Series(np.arange(count)).cast(pl.String),
+        c.TS: moments(day, at.astype(np.int64)),
+        c.USER_ID: user_ids(np.full(count, account)),
+        c.SESSION_ID: pl.Series([f"{day:%y%m%d}-a{account}"] * count),
+        c.EVENT_TYPE: pl.Series([c.VIEW] * count),
+        c.ITEM_ID: item_ids(item),
+        c.PLATFORM: pl.Series(["web"] * count),
+        c.SURFACE: pl.Series(["catalogue"] * count),
+        c.PRICE: pl.Series(world.catalogue.prices(day)[item]),
+    }
+    nothing = {name: pl.Series([None] * count, dtype=kind) for name, kind in SCHEMA.items() if name not in known}
+    return pl.DataFrame({**known, **nothing}).select(list(SCHEMA)).drop(c.RECEIVED_AT)
+
+

@@ -1,0 +1,259 @@
+"""A day's requests: who comes, when, on what, and what each listing is asked for.
+
+Intents form a chain per customer, so that the order of a history says more than its set: the next
+listing stays in the category, goes on to the category that follows it (dresses, heels, bags, ...),
+or starts from interest; its style stays, turns to the next style or starts anew. Requests depend on
+what earlier days brought and never on this day's lists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.simulator.attributes import COLOUR, GROUPS, STYLE
+from tasks.simulator.catalogue import in_promotion
+from tasks.simulator.customers import browsing, buying, trait_days, user_ids, value_vectors
+from tasks.simulator.draws import Floats, Ints, Stream
+from tasks.simulator.state import NOTHING, State
+from tasks.simulator.world import World
+
+CATALOGUE, SEARCH, RECOMMENDATIONS, OTHER = range(4)
+UNKNOWN_PLATFORM = c.PLATFORMS.index("unknown")
+DAY_SECONDS = 86_400
+LISTING_SECONDS = 210
+SESSION_MOST_SECONDS = 3_600
+MOST_SESSIONS = 5
+_LENGTH, _SURFACE, _SCOPE, _PLAIN = range(4)
+_SURFACE_SHARES = np.cumsum([0.6, 0.25, 0.15])
+_HUGE = 1e9
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Listing requests of a day, by customer and time; `ordinal` counts a customer's day from 0."""
+
+    day: date
+    customer: Ints
+    ordinal: Ints
+    session: Ints
+    second: Ints
+    platform: Ints
+    surface: Ints
+    category: Ints
+    style: Ints
+    scope: Ints
+    colour: Ints
+    length: Ints
+
+    def __len__(self) -> int:
+        """Number of requests."""
+        return len(self.customer)
+
+    def first(self, count: int) -> Requests:
+        """Return the first `count` requests."""
+        return Requests(self.day, *(value[:count] for name, value in vars(self).items() if name != "day"))
+
+
+def visit_rates(world: World, state: State, day: date) -> Floats:
+    """Return the expected sessions of each customer on `day`."""
+    parameters, people = world.parameters, world.customers
+    burst = np.exp(0.6 * world.draws.normal(Stream.BURST, people.indices, day.toordinal() // 7) - 0.18)
+    since = (day.toordinal() - state.mailed_day).astype(np.float64)
+    mailed = np.exp(people.mailing_effect * np.where((since > 0) & (since < 4), 0.4 / np.maximum(since, 1), 0.0))
+    rates = people.rate * burst * mailed * parameters.weekdays[day.weekday()] * people.present(day)
+    return rates * _calendar_factor(world, day)
+
+
+def _calendar_factor(world: World, day: date) -> float:
+    parameters = world.parameters
+    if (day - world.opened).days % parameters.calendar_days == parameters.quiet_day:
+        return parameters.quiet_factor
+    return parameters.promotion_factor if in_promotion(parameters, world.opened, day) else 1.0
+
+
+def session_counts(world: World, state: State, day: date) -> Ints:
+    """Return the sessions of each customer on `day`, Poisson, at most `MOST_SESSIONS`."""
+    rates = visit_rates(world, state, day)
+    drawn = world.draws.uniform(Stream.SESSIONS, world.customers.indices, day.toordinal())
+    share = np.exp(-rates)
+    reached, counts = share.copy(), np.zeros(len(rates), dtype=np.int64)
+    for count in range(1, MOST_SESSIONS + 1):
+        counts += drawn >= reached
+        share = share * rates / count
+        reached += share
+    return counts
+
+
+def session_starts(world: World, day: date, customer: Ints, number: Ints) -> Ints:
+    """Return the second of the day at which each session starts, early enough to end within it."""
+    hours = np.array(world.parameters.hours, dtype=np.float64)
+    hour = world.draws.choice(np.cumsum(hours / hours.sum()), Stream.START, customer, day.toordinal(), number)
+    within = world.draws.uniform(Stream.START, customer, day.toordinal(), number, 1) * 3600
+    return np.minimum(hour * 3600 + within.astype(np.int64), DAY_SECONDS - SESSION_MOST_SECONDS)
+
+
+def requests(world: World, state: State, day: date) -> Requests:
+    """Return the day's listing requests."""
+    counts = session_counts(world, state, day)
+    customer, number = np.repeat(world.customers.indices, counts), _running(counts)
+    start = session_starts(world, day, customer, number)
+    by_time = np.lexsort((start, customer))
+    customer, start = customer[by_time], start[by_time]
+    listings = _listing_counts(world, day, customer, number)
+    rows = np.repeat(np.arange(len(customer)), listings)
+    within = _running(listings)
+    who, session = customer[rows], number[rows]
+    second = start[rows] + within * LISTING_SECONDS
+    ordinal = _running(np.bincount(who, minlength=world.customers.size))
+    platform = _platforms(world, day, who, session)
+    category, style = intents(world, state, day, who, ordinal, within == 0)
+    return _asked(world, Requests(
+        day, who, ordinal, session, second, platform, platform, category, style, category, style, style
+    ))  # fmt: skip
+
+
+def _running(counts: Ints) -> Ints:
+    """Return 0..n-1 for each count n, one after the other."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+
+
+def _listing_counts(world: World, day: date, customer: Ints, number: Ints) -> Ints:
+    drawn = 1.0 - world.draws.uniform(Stream.LENGTH, customer, day.toordinal(), number)
+    counts = 1 + np.floor(np.log(drawn) / np.log(world.parameters.listings_go_on)).astype(np.int64)
+    return np.minimum(counts, world.parameters.max_listings)
+
+
+def _platforms(world: World, day: date, customer: Ints, session: Ints) -> Ints:
+    drawn = world.draws.uniform(Stream.PLATFORM, customer, day.toordinal(), session)
+    other = (drawn * 1000).astype(np.int64) % 4
+    usual = world.customers.platform[customer]
+    return np.where(drawn < 0.01, UNKNOWN_PLATFORM, np.where(drawn < 0.15, other, usual))
+
+
+def interests(world: World, day: date, who: Ints) -> Floats:
+    """Return each customer's log-interest in each category on `day`."""
+    parameters, people = world.parameters, world.customers
+    entries = parameters.categories
+    scores = np.log(np.array([entry.share for entry in entries]))[None, :] + np.zeros((len(who), 1))
+    # Numbers beyond those of the attributes: a category's vector, and its group's.
+    own = value_vectors(parameters, world.draws, len(parameters.attributes), len(entries))
+    group = value_vectors(parameters, world.draws, len(parameters.attributes) + 1, len(GROUPS))
+    scores += parameters.interest_sd * people.vectors(who, day) @ (own + group[world.category_groups]).T
+    scores += parameters.wrong_gender * _unfit(world, who)
+    return scores + _trait_interests(world, day, who)
+
+
+def _unfit(world: World, who: Ints) -> Floats:
+    """Return how little of each category is made for the customer's gender, 0 to 1."""
+    women = np.array([entry.women for entry in world.parameters.categories])
+    men = np.array([entry.men for entry in world.parameters.categories])
+    is_woman = (world.customers.gender[who] == 0)[:, None]
+    return np.where(is_woman, np.maximum(men - women, 0), np.maximum(women - men, 0))
+
+
+def _trait_interests(world: World, day: date, who: Ints) -> Floats:
+    names, boost = list(world.category_names), world.parameters.trait_interest
+    scores = np.zeros((len(who), len(names)))
+    for number, trait in enumerate(world.parameters.traits):
+        since = trait_days(world.customers, number, day)[who]
+        for name in trait.views:
+            scores[:, names.index(name)] += boost * browsing(trait, since)
+        scores[:, names.index(trait.buys)] += (boost + 0.5) * buying(trait, since)
+    return scores
+
+
+def intents(world: World, state: State, day: date, who: Ints, ordinal: Ints, opens: Ints) -> tuple[Ints, Ints]:
+    """Return category and style of each request, chained in the order of a customer's day."""
+    fresh = _fresh_categories(world, day, who, ordinal)
+    category, style = np.zeros(len(who), dtype=np.int64), np.zeros(len(who), dtype=np.int64)
+    last_category, last_style = state.last_category.copy(), state.last_style.copy()
+    for turn in range(int(ordinal.max(initial=-1)) + 1):
+        now = np.flatnonzero(ordinal == turn)
+        people = who[now]
+        category[now] = _next_category(world, day, people, turn, last_category[people], fresh[now], opens[now])
+        style[now] = _next_style(world, day, people, turn, last_style[people])
+        last_category[people], last_style[people] = category[now], style[now]
+    return category, style
+
+
+def _fresh_categories(world: World, day: date, who: Ints, ordinal: Ints) -> Ints:
+    people, rows = np.unique(who, return_inverse=True)
+    scores = interests(world, day, people)
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
+    drawn = world.draws.uniform(Stream.INTENT, who, day.toordinal(), ordinal, 0)
+    return np.minimum((cumulative[rows] <= drawn[:, None]).sum(axis=1), shares.shape[1] - 1)
+
+
+def _next_category(
+    world: World, day: date, who: Ints, turn: int, last: Ints, fresh: Ints, opens: Ints
+) -> Ints:
+    parameters = world.parameters
+    drawn = world.draws.uniform(Stream.INTENT, who, day.toordinal(), turn, 1)
+    stays = np.where(opens, parameters.same_category_later, parameters.same_category)
+    follows = stays + np.where(opens, parameters.next_category_later, parameters.next_category)
+    chained = np.where(drawn < stays, last, followers(world)[world.customers.gender[who], last])
+    return np.where((last == NOTHING) | (drawn >= follows), fresh, chained)
+
+
+def followers(world: World) -> Ints:
+    """Return the category that follows each category, by gender and category code."""
+    code = {name: index for index, name in enumerate(world.category_names)}
+    entries = world.parameters.categories
+    return np.array([[code[e.next_women] for e in entries], [code[e.next_men] for e in entries]])
+
+
+def _next_style(world: World, day: date, who: Ints, turn: int, last: Ints) -> Ints:
+    parameters, count = world.parameters, len(world.catalogue.names[STYLE])
+    drawn = world.draws.uniform(Stream.STYLE, who, day.toordinal(), turn)
+    fresh = (world.draws.uniform(Stream.STYLE, who, day.toordinal(), turn, 1) * count).astype(np.int64)
+    moved = np.where(drawn < parameters.same_style, last, (last + 1) % count)
+    return np.where((last == NOTHING) | (drawn >= parameters.same_style + parameters.next_style), fresh, moved)
+
+
+def _asked(world: World, plan: Requests) -> Requests:
+    """Return the requests with surface, scope, queried colour and length drawn."""
+    keys = (plan.customer, plan.day.toordinal(), plan.ordinal)
+    surface = world.draws.choice(_SURFACE_SHARES, Stream.REQUEST, *keys, _SURFACE)
+    wide = (world.draws.uniform(Stream.REQUEST, *keys, _SCOPE) < 0.2) & (surface == CATALOGUE)
+    wide |= surface == RECOMMENDATIONS
+    scope = np.where(wide, len(world.category_names) + world.category_groups[plan.category], plan.category)
+    lengths = world.parameters.listing_lengths
+    length = world.draws.choice(np.cumsum(world.parameters.listing_length_shares), Stream.REQUEST, *keys, _LENGTH)
+    colour = np.where(surface == SEARCH, _queried_colours(world, plan), NOTHING)
+    return Requests(
+        plan.day, plan.customer, plan.ordinal, plan.session, plan.second, plan.platform,
+        surface, plan.category, plan.style, scope, colour, np.array(lengths)[length],
+    )  # fmt: skip
+
+
+def _queried_colours(world: World, plan: Requests) -> Ints:
+    """Return the colour that a search names, drawn by taste; -1 for beauty and plain searches."""
+    number = [attribute.name for attribute in world.parameters.attributes].index(COLOUR)
+    vectors = value_vectors(world.parameters, world.draws, number, len(world.catalogue.names[COLOUR]))
+    scores = 1.5 * world.customers.vectors(plan.customer, plan.day) @ vectors.T
+    keys = (plan.customer[:, None], plan.day.toordinal(), plan.ordinal[:, None])
+    colour = np.argmax(scores + world.draws.gumbel(Stream.QUERY, *keys, np.arange(len(vectors))), axis=1)
+    plain = world.draws.uniform(Stream.REQUEST, plan.customer, plan.day.toordinal(), plan.ordinal, _PLAIN) < 0.4
+    coloured = world.category_groups[plan.category] < GROUPS.index("beauty")
+    return np.where(coloured & ~plain, colour, NOTHING)
+
+
+def session_ids(day: date, customer: Ints, session: Ints) -> pl.Series:
+    """Return public session ids."""
+    return pl.select(
+        pl.format("{}-{}-{}", pl.lit(f"{day:%y%m%d}"), user_ids(customer), pl.Series(session))
+    ).to_series()
+
+
+def listing_ids(plan: Requests) -> pl.Series:
+    """Return public listing ids."""
+    return pl.select(
+        pl.format("{}-{}-l{}", pl.lit(f"{plan.day:%y%m%d}"), user_ids(plan.customer), pl.Series(plan.ordinal))
+    ).to_series()

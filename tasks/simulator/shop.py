@@ -1,0 +1,248 @@
+"""The shop: day by day with carried state, and its answer to any lists and mailings.
+
+A day goes: `requests` ask for lists, a policy (the shop's own order, unless another is given) fills
+them, customers respond, the state moves on. `respond` leaves the shop as it is; `live_day` moves on.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.simulator import behaviour, faults, state as states
+from tasks.simulator.attributes import COLLECTION
+from tasks.simulator.catalogue import attributes_frame, items_frame
+from tasks.simulator.customers import customers_frame, user_ids
+from tasks.simulator.draws import Ints, Stream
+from tasks.simulator.events import MOMENT, SCHEMA, events_frame, midnight
+from tasks.simulator.listings import (
+    Lists,
+    lists_frame,
+    lists_of_frame,
+    opening_popularity,
+    present_lists,
+    queries,
+    shown_scope,
+)
+from tasks.simulator.parameters import DEFAULT, Parameters
+from tasks.simulator.sessions import DAY_SECONDS, Requests, listing_ids, requests, session_ids
+from tasks.simulator.state import MOVES, State, appended, opening_state
+from tasks.simulator.world import World, world
+
+SCHEDULED, UNDELIVERED = "scheduled", "undelivered"
+DAY_MICROSECONDS = DAY_SECONDS * behaviour.MICROSECONDS
+NEWSLETTER_HOUR = 9
+POPULARITY_OF = {behaviour.VIEW: 1.0, behaviour.FAVORITE: 1.0, behaviour.CART: 4.0}
+
+
+@dataclass
+class Shop:
+    """A simulated shop on the morning of `next_day`."""
+
+    world: World
+    state: State
+    scheduled: pl.DataFrame
+    undelivered: pl.DataFrame
+    next_day: date
+
+    @classmethod
+    def opened(
+        cls, seed: int, day: date, customers: int, items: int, parameters: Parameters = DEFAULT
+    ) -> Shop:
+        """Return a shop that opens on `day`."""
+        here = world(parameters, seed, day, customers, items)
+        state = opening_state(opening_popularity(here), customers, parameters.memory)
+        return cls(here, state, pl.DataFrame(schema=MOVES), pl.DataFrame(schema=SCHEMA), day)
+
+    @classmethod
+    def resumed(
+        cls, folder: Path, seed: int, day: date, customers: int, items: int, parameters: Parameters = DEFAULT
+    ) -> Shop:
+        """Return the shop that opened on `day` as `save` left it in `folder`."""
+        last = states.last_day(folder)
+        shop = cls.opened(seed, day, customers, items, parameters)
+        if last is not None:
+            shop.state, frames = states.load(folder, (SCHEDULED, UNDELIVERED))
+            shop.scheduled, shop.undelivered = frames[SCHEDULED], frames[UNDELIVERED]
+            shop.next_day = last + timedelta(1)
+        return shop
+
+    def save(self, folder: Path) -> None:
+        """Write the state so that `resumed` goes on from here to the byte."""
+        frames = {SCHEDULED: self.scheduled, UNDELIVERED: self.undelivered}
+        states.save(folder, self.state, frames, self.next_day - timedelta(1))
+
+    def copy(self) -> Shop:
+        """Return a shop that goes its own way from here, under another policy."""
+        return Shop(self.world, deepcopy(self.state), self.scheduled, self.undelivered, self.next_day)
+
+    def requests(self, day: date) -> pl.DataFrame:
+        """Return the day's listing requests, which a policy fills: one row per `listing_id`."""
+        plan = self._plan(day)
+        return pl.DataFrame(
+            {
+                c.LISTING_ID: listing_ids(plan),
+                c.USER_ID: user_ids(plan.customer),
+                c.SESSION_ID: session_ids(day, plan.customer, plan.session),
+                c.TS: pl.Series(plan.second * behaviour.MICROSECONDS).cast(pl.Duration("us")) + midnight(day),
+                c.PLATFORM: pl.Series(c.PLATFORMS).gather(plan.platform),
+                c.SURFACE: pl.Series(c.SURFACES).gather(plan.surface),
+                c.LISTING_CATEGORY: shown_scope(self.world, plan),
+                c.QUERY: queries(self.world, plan),
+                "length": plan.length,
+                c.CITY: pl.Series(self.world.parameters.cities).gather(self.world.customers.city[plan.customer]),
+            }
+        )
+
+    def present_lists(self, day: date) -> pl.DataFrame:
+        """Return what the shop's present order shows for the day's requests."""
+        plan = self._plan(day)
+        return lists_frame(plan, present_lists(self.world, self.state, plan))
+
+    def respond(self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Return the events that these lists and mailings would cause on `day`; the shop stays as it is.
+
+        Args:
+            day: the shop's next day.
+            lists: `listing_id, position, item_id`, optionally `listing_kind, is_explored, propensity`.
+            mailings: `user_id, mailing` sent that day.
+        """
+        return self.copy().live_day(day, lists, mailings)
+
+    def live_day(self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Return what `respond` returns, and move on to the next day."""
+        plan = self._plan(day)
+        rows = lists_of_frame(self.world, plan, lists)
+        mailed = np.array([], dtype=np.int64) if mailings is None else user_indices(mailings[c.USER_ID])
+        return self._live(plan, rows, mailed)
+
+    def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
+        """Return `p_examined` and `p_cart_if_examined` of every row of `lists`."""
+        plan = self._plan(day)
+        return self._truth_rows(plan, lists_of_frame(self.world, plan, lists))
+
+    def simulate_day(self, day: date, empty: bool = False) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+        """Return what lands on `day` by kind, and the truth of a sample of its listings; moves on.
+
+        Args:
+            day: the shop's next day.
+            empty: nothing happens and nothing is received.
+        """
+        plan = self._plan(day, empty)
+        lists = present_lists(self.world, self.state, plan)
+        truth = self._truth_rows(plan, self._sampled(plan, lists))
+        contacts = self._newsletter(day, empty)
+        mailed = user_indices(contacts[c.USER_ID])
+        events = self._delivered(day, self._live(plan, lists, mailed, empty), empty)
+        return {
+            "events": events,
+            "items": items_frame(self.world.catalogue, day),
+            "item_attributes": attributes_frame(self.world.catalogue, day),
+            "customers": customers_frame(self.world.customers, day),
+            "contacts": contacts,
+        }, truth
+
+    def _plan(self, day: date, empty: bool = False) -> Requests:
+        if day != self.next_day:
+            raise ValueError(f"the shop's next day is {self.next_day}, not {day}")
+        plan = requests(self.world, self.state, day)
+        return plan.first(0) if empty else plan
+
+    def _live(self, plan: Requests, lists: Lists, mailed: Ints, empty: bool = False) -> pl.DataFrame:
+        met = [behaviour.listed(plan, lists)]
+        if not empty:
+            met.append(behaviour.revisits(self.world, self.state, plan))
+            met.append(behaviour.mailing_visits(self.world, self.state, plan.day, mailed))
+        made = behaviour.moves(self.world, self.state, plan, behaviour.joined(met))
+        made = pl.concat([made, self.scheduled])
+        now = made.filter(pl.col("at") < DAY_MICROSECONDS)
+        self._advance(plan, now, made.filter(pl.col("at") >= DAY_MICROSECONDS), mailed)
+        return events_frame(self.world, plan, lists, now)
+
+    def _advance(self, plan: Requests, now: pl.DataFrame, later: pl.DataFrame, mailed: Ints) -> None:
+        orders = now.filter(pl.col("kind") == behaviour.ORDER)
+        back = behaviour.returns(self.world, orders, plan.day)
+        self.scheduled = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
+        self._remember_items(now)
+        self._remember_intents(plan)
+        self.state.mailed_day[mailed] = plan.day.toordinal()
+        self.next_day = plan.day + timedelta(1)
+
+    def _remember_items(self, now: pl.DataFrame) -> None:
+        state, items = self.state, self.world.catalogue
+        now = now.sort("at", "customer", "item")
+        state.popularity *= self.world.parameters.popularity_decay
+        for kind, worth in POPULARITY_OF.items():
+            done = now.filter(pl.col("kind") == kind)["item"].to_numpy()
+            state.popularity += worth * np.bincount(done, minlength=items.size)
+        views, orders = (now.filter(pl.col("kind") == kind) for kind in (behaviour.VIEW, behaviour.ORDER))
+        state.seen = appended(state.seen, views["customer"].to_numpy(), views["item"].to_numpy())
+        who, bought = orders["customer"].to_numpy(), orders["item"].to_numpy()
+        state.bought = appended(state.bought, who, bought)
+        state.bought_day = appended(state.bought_day, who, np.full(len(who), self.next_day.toordinal()))
+        for kind in (behaviour.VIEW, behaviour.CART):
+            done = now.filter(pl.col("kind") == kind)
+            state.last_collection[done["customer"].to_numpy()] = items.values[COLLECTION][done["item"].to_numpy()]
+
+    def _remember_intents(self, plan: Requests) -> None:
+        # Rows are in the order of a customer's day, so the last one assigned is the newest.
+        self.state.last_category[plan.customer] = plan.category
+        self.state.last_style[plan.customer] = plan.style
+
+    def _newsletter(self, day: date, empty: bool) -> pl.DataFrame:
+        parameters, people = self.world.parameters, self.world.customers
+        drawn = self.world.draws.uniform(Stream.MAILING, people.indices, day.toordinal())
+        due = day.weekday() == parameters.newsletter_weekday and not empty
+        willing = people.consent & people.present(day) & (self.state.opted_out == 0)
+        who = np.flatnonzero(willing & (drawn < parameters.newsletter_share) & due)
+        leaves = drawn[who] < parameters.newsletter_share * parameters.opt_out
+        self.state.opted_out[who[leaves]] = 1
+        return pl.DataFrame(
+            {
+                c.USER_ID: user_ids(who),
+                c.CHANNEL: pl.Series(["email"] * len(who), dtype=pl.String),
+                c.MAILING: pl.Series([f"newsletter_{day}"] * len(who), dtype=pl.String),
+                c.SENT_AT: pl.Series([midnight(day) + timedelta(hours=NEWSLETTER_HOUR)] * len(who), dtype=MOMENT),
+                c.OPTED_OUT: leaves,
+            }
+        )
+
+    def _delivered(self, day: date, events: pl.DataFrame, empty: bool) -> pl.DataFrame:
+        parameters, draws = self.world.parameters, self.world.draws
+        if not empty:
+            events = pl.concat([events, faults.account_events(self.world, day)])
+        fresh = faults.received(parameters, draws, events, day)
+        copies = faults.repeated(parameters, draws, fresh, day)
+        pool = pl.concat([self.undelivered, fresh, copies])
+        delivered, self.undelivered = faults.deliveries(pool, day, empty)
+        return delivered
+
+    def _sampled(self, plan: Requests, lists: Lists) -> Lists:
+        drawn = self.world.draws.uniform(
+            Stream.TRUTH_SAMPLE, plan.customer[lists.request], plan.day.toordinal(), plan.ordinal[lists.request]
+        )
+        return lists.take(lists.is_shuffled | (drawn < self.world.parameters.truth_sample))
+
+    def _truth_rows(self, plan: Requests, lists: Lists) -> pl.DataFrame:
+        met = behaviour.listed(plan, lists)
+        utility = behaviour.utilities(self.world, self.state, met)
+        view = behaviour.p_view(self.world, utility)
+        return lists_frame(plan, lists).with_columns(
+            user_ids(met.customer),
+            pl.Series(c.P_EXAMINED, behaviour.p_examined(self.world, met)),
+            pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, met, utility)),
+            pl.Series("utility", utility),
+        )
+
+
+def user_indices(ids: pl.Series) -> Ints:
+    """Return the indices behind public customer ids."""
+    return ids.str.slice(1).cast(pl.Int64).to_numpy()
+
+

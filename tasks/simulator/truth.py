@@ -1,0 +1,136 @@
+"""Truth on disk: for the simulator, its report, tests and benchmarks; no task knows the folder.
+
+`shop.json` says which shop it is; `state/` is what the next day starts from; `importances`,
+`customers`, `tastes`, `items`, `traits`, `accounts` are the shop's hidden parts;
+`listings/dt=.../rows.parquet` holds the true probabilities of shuffled and sampled listings.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.simulator.attributes import GROUPS
+from tasks.simulator.catalogue import item_ids
+from tasks.simulator.customers import tastes, trait_frame, user_ids
+from tasks.simulator.draws import Ints
+from tasks.simulator.faults import accounts
+from tasks.simulator.shop import Shop
+from tasks.simulator.world import World
+
+STATE, SHOP = "state", "shop.json"
+MOST_TASTED = 5_000
+
+
+def importances(world: World) -> pl.DataFrame:
+    """Return the importance of every attribute in each category group that has it."""
+    scale = world.parameters.importance_scale
+    rows = [
+        (group, attribute.name, scale * importance)
+        for attribute in world.parameters.attributes
+        for group, importance in attribute.importance.items()
+    ]
+    return pl.DataFrame(rows, schema=[c.CATEGORY_GROUP, c.ATTRIBUTE, "importance"], orient="row")
+
+
+def customer_truth(world: World) -> pl.DataFrame:
+    """Return what hides behind each customer."""
+    people = world.customers
+    return pl.DataFrame(
+        {
+            c.USER_ID: user_ids(people.indices),
+            "true_gender": pl.Series(["female", "male"]).gather(people.gender),
+            "sessions_per_day": people.rate,
+            "buyer": people.buyer,
+            "price_sensitivity": people.price_sensitivity,
+            "mailing_effect": people.mailing_effect,
+            "joined": people.joined,
+        }
+    )
+
+
+def taste_truth(world: World, day: date) -> pl.DataFrame:
+    """Return the tastes of the first customers on `day` for every value of attributes that matter."""
+    who = world.customers.indices[:MOST_TASTED]
+    parts = [
+        _attribute_tastes(world, who, number, day)
+        for number, attribute in enumerate(world.parameters.attributes)
+        if any(attribute.importance.values())
+    ]
+    return pl.concat(parts)
+
+
+def _attribute_tastes(world: World, who: Ints, number: int, day: date) -> pl.DataFrame:
+    name = world.parameters.attributes[number].name
+    values = world.catalogue.names[name]
+    customer, code = np.repeat(who, len(values)), np.tile(np.arange(len(values)), len(who))
+    taste = tastes(world.customers, customer, number, code, len(values), day)
+    named_values = pl.Series(c.VALUE, values).gather(code)
+    rows = pl.DataFrame({c.USER_ID: user_ids(customer), c.VALUE: named_values, "taste": taste.astype(np.float32)})
+    return rows.select(c.USER_ID, pl.lit(name).alias(c.ATTRIBUTE), c.VALUE, "taste")
+
+
+def item_truth(world: World) -> pl.DataFrame:
+    """Return what hides behind each item."""
+    items = world.catalogue
+    return pl.DataFrame(
+        {c.ITEM_ID: item_ids(items.indices), "appeal": items.appeal, "quality": items.quality}
+    )
+
+
+def account_truth(world: World) -> pl.DataFrame:
+    """Return which accounts are no customers."""
+    bots, staff = accounts(world)
+    return pl.DataFrame(
+        {c.USER_ID: user_ids(np.append(bots, staff)), "account": ["bot"] * len(bots) + ["staff"]}
+    )
+
+
+def shop_facts(shop: Shop, seed: int, items: int) -> dict[str, str | int]:
+    """Return what identifies a shop: equal facts, equal bytes."""
+    world = shop.world
+    return {
+        "version": world.parameters.version,
+        "digest": world.parameters.digest,
+        "seed": seed,
+        "opened": str(world.opened),
+        "customers": world.customers.size,
+        "items": items,
+    }
+
+
+def read_facts(folder: Path) -> dict[str, str | int] | None:
+    """Return the facts of the shop in `folder`, None when it is empty."""
+    path = folder / SHOP
+    facts: dict[str, str | int] | None = json.loads(path.read_text()) if path.exists() else None
+    return facts
+
+
+def write_opening(folder: Path, shop: Shop, facts: dict[str, str | int]) -> None:
+    """Write the parts of truth that do not change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    world = shop.world
+    importances(world).write_parquet(folder / "importances.parquet")
+    customer_truth(world).write_parquet(folder / "customers.parquet")
+    taste_truth(world, world.opened).write_parquet(folder / "tastes.parquet")
+    item_truth(world).write_parquet(folder / "items.parquet")
+    account_truth(world).write_parquet(folder / "accounts.parquet")
+    (folder / SHOP).write_text(json.dumps(facts, indent=1))
+
+
+def write_day(folder: Path, day: date, rows: pl.DataFrame) -> None:
+    """Write the true probabilities of the day's sampled listings."""
+    path = folder / "listings" / f"dt={day}" / "rows.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows.write_parquet(path)
+
+
+def write_traits(folder: Path, shop: Shop) -> None:
+    """Write who has had which trait since the opening."""
+    days = (shop.next_day - shop.world.opened).days
+    trait_frame(shop.world.customers, shop.world.opened, days).write_parquet(folder / "traits.parquet")
