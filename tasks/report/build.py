@@ -10,7 +10,7 @@ import polars as pl
 
 from tasks import status
 from tasks.lake.contracts import Table
-from tasks.lake.lake import Lake
+from tasks.lake.lake import Lake, Window
 from tasks.lake.ledger import days_between
 from tasks.lake.tables import (
     CANDIDATE_METRICS,
@@ -22,6 +22,8 @@ from tasks.lake.tables import (
     SET_ASIDE_EVENTS,
     THRESHOLD_CARDS,
 )
+from tasks.landing.importers import IMPORTERS
+from tasks.landing.manifest import landing_days, read_manifest
 from tasks.report.candidates import candidates_headline, candidates_section
 from tasks.report.days import days_headline, days_section
 from tasks.report.facets import facets_headline, facets_section
@@ -29,7 +31,13 @@ from tasks.report.gaps import Gap, Rows
 from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
 from tasks.report.page import Page, Section
 from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_section
-from tasks.report.received import checks_section, received_section, source_section, volume_section
+from tasks.report.received import (
+    by_day_section,
+    checks_section,
+    received_section,
+    source_section,
+    volume_section,
+)
 from tasks.report.runs import airflow_runs, runs_section, writes_section
 from tasks.settings import Settings
 
@@ -63,7 +71,15 @@ def build(
     lake = Lake(settings)
     found = status.statuses(lake, days_between(day - timedelta(days=days - 1), day))
     rows = {table.name: rows_of(lake, table, day) for table in READ}
-    return Page(day, _headline(rows, found), _sections(day, rows, found, runs))
+    counts = lake.read_window(DATA_CHECKS, day, Window(days, optional=True))
+    sections = (
+        runs_section(airflow_runs(runs)) if runs else writes_section(found.filter(day=day)),
+        *_results(rows),
+        *_received(day, rows, counts, settings),
+        volume_section(found),
+        days_section(found),
+    )
+    return Page(day, _headline(rows, found), sections)
 
 
 def rows_of(lake: Lake, table: Table, day: date) -> Rows:
@@ -92,29 +108,33 @@ def _headline(rows: Mapping[str, Rows], found: pl.DataFrame) -> tuple[str, ...]:
     return tuple(line for line in said if line)
 
 
-def _sections(
-    day: date,
-    rows: Mapping[str, Rows],
-    found: pl.DataFrame,
-    runs: Sequence[Mapping[str, Any]] | None,
-) -> tuple[Section, ...]:
-    events = rows[EVENTS.name]
-    known = (
-        runs_section(airflow_runs(runs))
-        if runs
-        else writes_section(found.filter(pl.col("day") == day))
-    )
-    missing_signals = source_section(events)
+def _results(rows: Mapping[str, Rows]) -> tuple[Section, ...]:
     return (
-        known,
         facets_section(rows[FACET_WEIGHTS.name]),
         *lookalike_sections(rows[THRESHOLD_CARDS.name]),
         candidates_section(rows[CANDIDATE_METRICS.name]),
         ranker_section(rows[RANKER_METRICS.name]),
         gate_section(rows[GATE_DECISIONS.name]),
-        received_section(events, rows[SET_ASIDE_EVENTS.name], day),
-        checks_section(rows[DATA_CHECKS.name]),
-        *([missing_signals] if missing_signals else []),
-        volume_section(found),
-        days_section(found),
     )
+
+
+def _received(
+    day: date, rows: Mapping[str, Rows], counts: pl.DataFrame, settings: Settings
+) -> tuple[Section, ...]:
+    events = rows[EVENTS.name]
+    found = (
+        received_section(events, rows[SET_ASIDE_EVENTS.name], day),
+        by_day_section(counts),
+        checks_section(rows[DATA_CHECKS.name]),
+        source_section(events, *_source(day, settings)),
+    )
+    return tuple(section for section in found if section)
+
+
+def _source(day: date, settings: Settings) -> tuple[str, tuple[str, ...]]:
+    """Return where the day's delivery came from, and what its importer says of that source."""
+    if day not in landing_days(settings.landing):
+        return "unknown, the delivery is gone", ()
+    source = read_manifest(settings.landing, day).source
+    importer = IMPORTERS.get(source)
+    return source, importer.mapping.notes if importer and importer.mapping else ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECEIVED_TITLE = "Received events"
 CHECKS_TITLE = "Data checks"
+BY_DAY_TITLE = "Received by day"
 SOURCE_TITLE = "What this source cannot give"
 LOST = {
     c.LISTING_ID: "ranking groups are made from candidates, since no listing is logged",
@@ -71,39 +72,53 @@ def _aside(set_aside: Rows) -> list[str]:
     ]
 
 
-def checks_section(checks: Rows) -> Section:
-    """Return the section of DATA_CHECKS rows of a day: the newest version of each."""
+def by_day_section(checks: Rows) -> Section:
+    """Return ingest's counts, one row per day, from DATA_CHECKS rows of several days."""
     if isinstance(checks, Gap):
-        return gap_section(CHECKS_TITLE, checks)
-    keys = ["table", "column", "check"]
-    newest = checks.sort("version").unique(keys, keep="last").sort(keys)
-    if newest.is_empty():
-        return Section(CHECKS_TITLE, notes=("Nothing was checked this day.",))
-    table = newest.select(*keys, c.VALUE, c.LOW, c.HIGH, "verdict")
-    worrying = newest.filter(pl.col("verdict").is_in(["warned", "broken"])).height
+        return gap_section(BY_DAY_TITLE, checks)
+    counted = checks.filter(pl.col("table") == "events", pl.col("verdict") == "counted")
+    if counted.is_empty():
+        return Section(BY_DAY_TITLE, notes=("Ingest counted nothing on these days.",))
+    newest = counted.sort(c.DT, "version").unique([c.DT, "check"], keep="last", maintain_order=True)
+    whole = newest.select(pl.col(c.DT).alias("day"), "check", pl.col(c.VALUE).cast(pl.Int64))
+    names = whole["check"].unique(maintain_order=True).to_list()
     return Section(
-        CHECKS_TITLE, table, notes=(f"{worrying} of {newest.height} outside their band.",)
+        BY_DAY_TITLE, whole.pivot("check", index="day", values=c.VALUE, on_columns=names)
     )
 
 
-def source_section(events: Rows) -> Section | None:
+def checks_section(checks: Rows) -> Section | None:
+    """Return the newest DATA_CHECKS rows that have a band, None when there are none."""
+    if isinstance(checks, Gap):
+        return None
+    keys = ["table", "column", "check"]
+    newest = checks.sort("version").unique(keys, keep="last").sort(keys)
+    banded = newest.filter(pl.col("verdict") != "counted")
+    worrying = banded.filter(pl.col("verdict") != "ok").height
+    note = f"{worrying} of {banded.height} outside their band."
+    table = banded.select(*keys, c.VALUE, c.LOW, c.HIGH, "verdict")
+    return Section(CHECKS_TITLE, table, notes=(note,)) if banded.height else None
+
+
+def source_section(events: Rows, source: str, said: tuple[str, ...] = ()) -> Section | None:
     """Return what the received events leave unknown, None when they leave nothing so.
 
     Unknown is said, never filled in: a signal is missing when no event of the day carries it.
+
+    Args:
+        events: EVENTS rows of the day.
+        source: where the delivery came from, by its manifest.
+        said: what the source's importer says of it.
     """
     if isinstance(events, Gap) or events.is_empty():
         return None
-    notes = [
-        f"No {name}: {harm}."
-        for name, harm in LOST.items()
-        if events[name].null_count() == events.height
-    ]
+    lost = [name for name in LOST if events[name].null_count() == events.height]
+    notes = [f"No {name}: {LOST[name]}." for name in lost]
     if c.IMPRESSION not in events[c.EVENT_TYPE]:
-        notes.insert(
-            0,
-            "No impressions: what people saw and passed over is not known.",
-        )
-    return Section(SOURCE_TITLE, notes=tuple(notes)) if notes else None
+        notes.insert(0, "No impressions: what people saw and passed over is not known.")
+    if not notes:
+        return None
+    return Section(SOURCE_TITLE, notes=(f"Source: {source}.", *notes, *said))
 
 
 def volume_section(found: pl.DataFrame) -> Section:

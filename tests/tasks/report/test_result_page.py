@@ -14,6 +14,7 @@ from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CANDIDATE_METRICS,
+    DATA_CHECKS,
     EVENTS,
     FACET_WEIGHTS,
     GATE_DECISIONS,
@@ -243,7 +244,8 @@ def test_late_events_are_counted_by_the_day_they_happened_on(settings: Settings)
 def test_what_a_source_without_impressions_cannot_give_is_said(settings: Settings) -> None:
     Lake(settings).write_day(EVENTS, DAY, events("order", None))
     notes = section(build(DAY, settings), "What this source cannot give").notes
-    assert notes[0].startswith("No impressions")
+    assert notes[0] == "Source: test."
+    assert notes[1].startswith("No impressions")
     assert any(note.startswith("No position: no examination") for note in notes)
 
 
@@ -251,6 +253,28 @@ def test_a_source_with_positions_is_not_said_to_lack_them(settings: Settings) ->
     Lake(settings).write_day(EVENTS, DAY, events("impression", 1))
     notes = section(build(DAY, settings), "What this source cannot give").notes
     assert not any(note.startswith(("No impressions", "No position")) for note in notes)
+
+
+def counted(version: int, **counts: float) -> pl.DataFrame:
+    of_events = {"table": "events", "column": "event_id", "verdict": "counted", "version": version}
+    given = [of_events | {"check": name, "value": value} for name, value in counts.items()]
+    return rows(DATA_CHECKS, *given)
+
+
+def test_duplicates_are_shown_by_day_from_the_newest_version(settings: Settings) -> None:
+    lake = Lake(settings)
+    lake.append_day(DATA_CHECKS, DAY, counted(1, rows=10, duplicates=1))
+    lake.append_day(DATA_CHECKS, DAY, counted(2, rows=12, duplicates=3))
+    table = section(build(DAY, settings), "Received by day").table
+    assert table is not None
+    assert table.to_dicts() == [{"day": DAY, "rows": 12, "duplicates": 3}]
+
+
+def test_the_importer_says_what_its_source_lacks(settings: Settings) -> None:
+    write_landing_day(settings.landing, DAY, {}, "online_retail")
+    Lake(settings).write_day(EVENTS, DAY, events("order", None))
+    notes = section(build(DAY, settings), "What this source cannot give").notes
+    assert any("nobody's consent to mailings is known" in note for note in notes)
 
 
 def test_runs_of_airflow_become_seconds(settings: Settings) -> None:
