@@ -14,10 +14,20 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.lake.tables import CUSTOMERS, ITEM_ATTRIBUTES, ITEMS
-from tasks.landing.importers.lines import DAY, LINE, SOURCE, parsed_id, parsed_number
+from tasks.landing.importers.lines import (
+    DAY,
+    FATE,
+    LINE,
+    SOURCE,
+    TRUTHS,
+    parsed_id,
+    parsed_number,
+)
 from tasks.landing.importers.mapping import Mapping
 
+Constant = str | float | bool
 UNKNOWN = "unknown"
+ATTRIBUTE_FACT = "attribute:"
 AS_ATTRIBUTES = (c.CATEGORY, c.BRAND, c.COLOUR, c.SIZE)
 
 
@@ -29,35 +39,36 @@ def told_facts(kept: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
         mapping: names the fact columns when there is no catalogue file.
     """
     facts = {} if mapping.items.file else _fact_columns(mapping)
-    # A price of zero is a gift or a gap in the source, not what the item costs.
-    price = pl.col(c.PRICE).filter(pl.col(c.PRICE) > 0).drop_nulls().last()
+    # A price of zero is a gift or a gap in the source; a return names what was paid long ago.
+    asked = (pl.col(c.PRICE) > 0) & (pl.col(FATE) != c.RETURN)
+    price = pl.col(c.PRICE).filter(asked).drop_nulls().last()
     told = [
-        _text(pl.col(SOURCE + name), kept.schema[SOURCE + name]).alias(fact)
+        parsed_id(pl.col(SOURCE + name), kept.schema[SOURCE + name]).alias(fact)
         for fact, name in facts.items()
     ]
-    lines = kept.select(DAY, c.TS, LINE, c.ITEM_ID, c.PRICE, *told).sort(
-        c.TS, LINE, maintain_order=True
-    )
+    lines = _in_order(kept.select(DAY, c.TS, LINE, FATE, c.ITEM_ID, c.PRICE, *told))
     last = [pl.col(fact).drop_nulls().last() for fact in facts]
-    return (
-        lines.group_by(DAY, c.ITEM_ID, maintain_order=True).agg(price, *last).sort(DAY, c.ITEM_ID)
-    )
+    by_item = lines.group_by(DAY, c.ITEM_ID, maintain_order=True).agg(price, *last)
+    return by_item.sort(DAY, c.ITEM_ID)
+
+
+def _in_order(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines of one moment stay in file order, so that the last of them is always the same."""
+    return lines.sort(c.TS, LINE, maintain_order=True)
 
 
 def _fact_columns(mapping: Mapping) -> dict[str, str]:
-    attributes = {f"attribute:{name}": column for name, column in mapping.items.attributes.items()}
+    attributes = {
+        ATTRIBUTE_FACT + name: column for name, column in mapping.items.attributes.items()
+    }
     return {**mapping.items.columns, **attributes}
-
-
-def _text(cell: pl.Expr, found: pl.DataType) -> pl.Expr:
-    return parsed_id(cell, found)
 
 
 def catalogue_facts(catalogue: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     """Return one row per item of a catalogue file; the first row of an item stands."""
     facts = {c.ITEM_ID: str(mapping.items.key), **_fact_columns(mapping)}
     texts = [
-        _text(pl.col(name), catalogue.schema[name]).alias(fact) for fact, name in facts.items()
+        parsed_id(pl.col(name), catalogue.schema[name]).alias(fact) for fact, name in facts.items()
     ]
     named = catalogue.select(texts).filter(pl.col(c.ITEM_ID).is_not_null())
     return named.unique(c.ITEM_ID, keep="first", maintain_order=True).sort(c.ITEM_ID)
@@ -65,11 +76,8 @@ def catalogue_facts(catalogue: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 
 def no_items(kept: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     """Return what `learnt` starts from."""
-    return (
-        told_facts(kept.clear(), mapping)
-        .drop(DAY)
-        .with_columns(pl.lit(None, pl.Date).alias(c.FIRST_SEEN))
-    )
+    first_seen = pl.lit(None, pl.Date).alias(c.FIRST_SEEN)
+    return told_facts(kept.clear(), mapping).drop(DAY).with_columns(first_seen)
 
 
 def learnt(known: pl.DataFrame, told: pl.DataFrame, day: date) -> pl.DataFrame:
@@ -88,37 +96,58 @@ def learnt(known: pl.DataFrame, told: pl.DataFrame, day: date) -> pl.DataFrame:
     return both.select(c.ITEM_ID, *newer, first).sort(c.ITEM_ID)
 
 
-def described(known: pl.DataFrame, catalogue: pl.DataFrame | None) -> pl.DataFrame:
-    """Return the known items, with the catalogue file's facts where there is one."""
-    return known if catalogue is None else known.join(catalogue, on=c.ITEM_ID, how="left")
+def snapshots(
+    items: pl.DataFrame,
+    customers: pl.DataFrame,
+    catalogue: pl.DataFrame | None,
+    mapping: Mapping,
+) -> dict[str, pl.DataFrame]:
+    """Return the frames of a delivery beside its events.
+
+    Args:
+        items: what `learnt` knows.
+        customers: what `met` knows.
+        catalogue: rows of `catalogue_facts`, None where the lines tell.
+        mapping: constants, attributes, consent.
+    """
+    known = items if catalogue is None else items.join(catalogue, on=c.ITEM_ID, how="left")
+    rows = item_rows(known.sort(c.ITEM_ID), mapping)
+    return {
+        ITEMS.name: rows,
+        ITEM_ATTRIBUTES.name: attribute_rows(known, rows, mapping),
+        CUSTOMERS.name: customer_rows(customers, mapping),
+    }
 
 
 def item_rows(items: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
-    """Return the items snapshot: the ITEMS contract, unknown categories named `unknown`."""
-    return items.select(_item_column(name, items, mapping) for name in ITEMS.columns)
+    """Return the items snapshot: the ITEMS contract, unknown categories named `unknown`.
+
+    Shops without stock figures sold what they list, so `in_stock` is true unless told otherwise;
+    a price that no line tells is 0.
+    """
+    unless_told: dict[str, Constant] = {
+        c.IN_STOCK: True,
+        c.PRICE: 0,
+        c.CATEGORY_GROUP: UNKNOWN,
+        c.CATEGORY: UNKNOWN,
+    }
+    filled = {**unless_told, **mapping.items.constants}
+    return items.select(_item_column(name, items, filled, mapping) for name in ITEMS.columns)
 
 
-def _item_column(name: str, items: pl.DataFrame, mapping: Mapping) -> pl.Expr:
+def _item_column(
+    name: str, items: pl.DataFrame, filled: dict[str, Constant], mapping: Mapping
+) -> pl.Expr:
     dtype = ITEMS.columns[name].dtype
-    if name in mapping.items.constants:
-        return pl.lit(mapping.items.constants[name]).cast(dtype).alias(name)
+    constant = pl.lit(filled.get(name)).cast(dtype)
     if name not in items.columns:
-        # Shops without stock figures sold what they list.
-        return pl.lit(
-            True if name == c.IN_STOCK else UNKNOWN if _named(name) else None, dtype
-        ).alias(name)
+        return constant.alias(name)
     cell = pl.col(name)
-    if name == c.IN_STOCK:
-        return (cell.str.to_lowercase().is_in(["true", "1", "yes"])).fill_null(True).alias(name)
-    if name == c.RATING:
-        return parsed_number(cell, pl.String(), mapping).clip(0, 5).alias(name)
-    if name == c.PRICE:
-        return cell.fill_null(0).alias(name)
-    return (cell.fill_null(UNKNOWN) if _named(name) else cell).cast(dtype).alias(name)
-
-
-def _named(name: str) -> bool:
-    return name in (c.CATEGORY_GROUP, c.CATEGORY)
+    if dtype == pl.Boolean:
+        cell = cell.str.to_lowercase().replace_strict(TRUTHS, default=None, return_dtype=dtype)
+    elif dtype == pl.Float64:
+        cell = parsed_number(cell, pl.String(), mapping)
+    return pl.coalesce(cell, constant).alias(name)
 
 
 def attribute_rows(items: pl.DataFrame, rows: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
@@ -129,41 +158,33 @@ def attribute_rows(items: pl.DataFrame, rows: pl.DataFrame, mapping: Mapping) ->
         rows: their `item_rows`.
         mapping: declares the attributes and what separates several values of one cell.
     """
-    own = [
-        _long(rows.select(c.ITEM_ID, pl.col(name).alias(c.VALUE)), name) for name in AS_ATTRIBUTES
-    ]
-    declared = [
-        _long(
-            items.select(
-                c.ITEM_ID, _values(f"attribute:{name}", mapping.items.multi_valued.get(name))
-            ),
-            name,
-        )
-        for name in mapping.items.attributes
-    ]
-    known = pl.concat([*own, *declared]).filter(
-        pl.col(c.VALUE).is_not_null() & (pl.col(c.VALUE) != UNKNOWN)
+    own = [_long(rows, pl.col(name), name) for name in AS_ATTRIBUTES]
+    declared = [_long(items, _values(name, mapping), name) for name in mapping.items.attributes]
+    return pl.concat([*own, *declared]).unique().sort(c.ITEM_ID, c.ATTRIBUTE, c.VALUE)
+
+
+def _values(attribute: str, mapping: Mapping) -> pl.Expr:
+    name = ATTRIBUTE_FACT + attribute
+    separator = mapping.items.multi_valued.get(attribute)
+    return pl.col(name).str.split(separator) if separator else pl.col(name)
+
+
+def _long(items: pl.DataFrame, value: pl.Expr, attribute: str) -> pl.DataFrame:
+    cells = items.select(c.ITEM_ID, value.alias(c.VALUE))
+    single = cells.explode(c.VALUE) if cells.schema[c.VALUE] == pl.List(pl.String) else cells
+    told = single.with_columns(
+        pl.col(c.VALUE).str.strip_chars(), pl.lit(attribute).alias(c.ATTRIBUTE)
     )
-    return known.unique().sort(c.ITEM_ID, c.ATTRIBUTE, c.VALUE)
-
-
-def _values(name: str, separator: str | None) -> pl.Expr:
-    cell = pl.col(name).cast(pl.String)
-    return (cell.str.split(separator) if separator else cell).alias(c.VALUE)
-
-
-def _long(values: pl.DataFrame, attribute: str) -> pl.DataFrame:
-    single = values.explode(c.VALUE) if values.schema[c.VALUE] == pl.List(pl.String) else values
-    trimmed = pl.col(c.VALUE).str.strip_chars()
-    told = single.filter(trimmed != "").with_columns(trimmed, pl.lit(attribute).alias(c.ATTRIBUTE))
-    return told.select(*ITEM_ATTRIBUTES.columns)
+    known = told.filter(pl.col(c.VALUE).is_not_null() & ~pl.col(c.VALUE).is_in(["", UNKNOWN]))
+    return known.select(*ITEM_ATTRIBUTES.columns)
 
 
 def told_customers(kept: pl.DataFrame) -> pl.DataFrame:
     """Return one row per (day, user) with the last city told."""
-    lines = kept.select(DAY, c.TS, LINE, c.USER_ID, c.CITY).sort(c.TS, LINE, maintain_order=True)
+    lines = _in_order(kept.select(DAY, c.TS, LINE, c.USER_ID, c.CITY))
     city = pl.col(c.CITY).drop_nulls().last()
-    return lines.group_by(DAY, c.USER_ID, maintain_order=True).agg(city).sort(DAY, c.USER_ID)
+    by_user = lines.group_by(DAY, c.USER_ID, maintain_order=True).agg(city)
+    return by_user.sort(DAY, c.USER_ID)
 
 
 def no_customers() -> pl.DataFrame:

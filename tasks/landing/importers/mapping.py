@@ -21,7 +21,7 @@ from tasks.lake.tables import EVENTS, ITEMS
 REQUIRED = (c.TS, c.USER_ID, c.ITEM_ID)
 MADE_BY_THE_LOAD = (c.EVENT_ID,)
 ITEM_COLUMNS = tuple(n for n in ITEMS.columns if n not in (c.ITEM_ID, c.PRICE, c.FIRST_SEEN))
-EPOCHS = {"epoch_seconds": "s", "epoch_milliseconds": "ms"}
+EPOCHS: dict[str, Literal["s", "ms"]] = {"epoch_seconds": "s", "epoch_milliseconds": "ms"}
 
 
 class _Declared(BaseModel):
@@ -118,20 +118,23 @@ class Mapping(_Declared):
         return pattern
 
     @model_validator(mode="after")
-    def _known_events(self) -> Mapping:
+    def _known_names(self) -> Mapping:
         allowed = tuple(name for name in EVENTS.columns if name not in MADE_BY_THE_LOAD)
         _refuse(self.columns, allowed, "event column")
         _refuse(self.constants, allowed, "event column")
         _refuse(dict.fromkeys(self.events.values()), c.EVENT_TYPES, "event_type")
+        for name, value in self.constants.items():
+            if (values := EVENTS.columns[name].values) and value not in values:
+                raise ValueError(f"{name} {value} is none of {', '.join(values)}")
+        return self
+
+    @model_validator(mode="after")
+    def _complete(self) -> Mapping:
         absent = [name for name in REQUIRED if name not in self.columns]
-        if c.EVENT_TYPE not in {*self.columns, *self.constants}:
-            absent.append(c.EVENT_TYPE)
+        constant = (c.EVENT_TYPE, c.PLATFORM, c.SURFACE)
+        absent += [name for name in constant if name not in {*self.columns, *self.constants}]
         if absent:
-            raise ValueError(f"no source column is named for {', '.join(absent)}")
-        if self.constants.get(c.EVENT_TYPE, c.VIEW) not in c.EVENT_TYPES:
-            raise ValueError(
-                f"event_type {self.constants[c.EVENT_TYPE]} is none of {', '.join(c.EVENT_TYPES)}"
-            )
+            raise ValueError(f"no source column and no constant for {', '.join(absent)}")
         if self.number_lines and not self.event_id:
             raise ValueError("number_lines needs event_id")
         return self

@@ -2,7 +2,7 @@
 
 Nobody buys here. A rating of 4 or more is a `favorite`, any other rating a `view`. The first genre
 is the category, all genres are values of the attribute `genre`; a film costs nothing that the
-source would know, so its price is 0. (MovieLens-1M in the SASRec order has no times and cannot land.)
+source would know, so its price is 0. MovieLens-1M in the SASRec order has no times and cannot land.
 """
 
 from __future__ import annotations

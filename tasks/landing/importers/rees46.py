@@ -32,7 +32,7 @@ MAPPING = Mapping(
         attributes={"category_id": "category_id"},
     ),
     notes=(
-        "no impressions: positions, examination and sf_pos on impressions cannot be known",
+        "no impressions: position, examination, sf_pos on impressions stay unknown",
         "platform is unknown and the surface other; an order is one piece",
         "nobody's city or consent to mailings is known",
     ),

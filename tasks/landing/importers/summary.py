@@ -8,6 +8,8 @@ from datetime import date
 from tasks import columns as c
 from tasks.landing.importers.lines import FATES, OUTSIDE
 
+Row = tuple[str, int, str]
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -40,61 +42,46 @@ class Summary:
         """Lines that became nothing, each counted under its reason."""
         return self.lines - self.imported
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Return (what, count, why) in the order that a person reads them."""
-        kept = [
-            (f"  {name}", _count(self.fates[name]), "")
-            for name in c.EVENT_TYPES
-            if name in self.fates
-        ]
-        reasons = {**FATES, OUTSIDE: "told the catalogue what the shop knew, if earlier"}
-        lost = [
-            (f"  {name}", _count(self.fates[name]), why)
-            for name, why in reasons.items()
-            if name in self.fates
-        ]
+    def rows(self) -> list[Row]:
+        """Return (what, how many, why) in the order that a person reads them."""
+        return [*self._line_rows(), *self._day_rows(), *self._catalogue_rows()]
+
+    def _line_rows(self) -> list[Row]:
+        reasons = {**FATES, OUTSIDE: "earlier ones still tell the catalogue what the shop knew"}
         return [
-            ("lines read", _count(self.lines), f"{len(self.files)} files"),
-            ("imported", _count(self.imported), ""),
-            *kept,
-            ("not imported", _count(self.dropped), ""),
-            *lost,
-            (
-                "identical lines",
-                _count(self.identical_lines),
-                "imported like any other; one event_id = a duplicate",
-            ),
-            ("days", _count(self.days), f"{self.first} to {self.last}"),
-            ("  empty", _count(self.empty_days), "a manifest without events"),
-            (
-                "  unchanged",
-                _count(self.unchanged_days),
-                "landed before with the same rows, left alone",
-            ),
-            (
-                "  corrected",
-                _count(self.corrected_days),
-                "landed before with other rows: next manifest version",
-            ),
-            ("items", _count(self.items), ""),
-            (
-                "  without catalogue row",
-                _count(self.items_not_in_catalogue),
-                "category unknown, no attributes",
-            ),
-            ("customers", _count(self.customers), ""),
-            ("ignored columns", _count(len(self.ignored_columns)), ", ".join(self.ignored_columns)),
+            ("lines read", self.lines, f"{len(self.files)} files"),
+            ("imported", self.imported, ""),
+            *self._fate_rows(dict.fromkeys(c.EVENT_TYPES, "")),
+            ("not imported", self.dropped, ""),
+            *self._fate_rows(reasons),
+            ("identical lines", self.identical_lines, "imported; ingest counts equal event_ids"),
+        ]
+
+    def _fate_rows(self, reasons: dict[str, str]) -> list[Row]:
+        found = [(name, why) for name, why in reasons.items() if name in self.fates]
+        return [(f"  {name}", self.fates[name], why) for name, why in found]
+
+    def _day_rows(self) -> list[Row]:
+        return [
+            ("days", self.days, f"{self.first} to {self.last}"),
+            ("  empty", self.empty_days, "a manifest without events"),
+            ("  unchanged", self.unchanged_days, "landed before with the same rows, left alone"),
+            ("  corrected", self.corrected_days, "landed before with others: next version"),
+        ]
+
+    def _catalogue_rows(self) -> list[Row]:
+        ignored = ", ".join(self.ignored_columns)
+        return [
+            ("items", self.items, ""),
+            ("  not in catalogue", self.items_not_in_catalogue, "category unknown, no attributes"),
+            ("customers", self.customers, ""),
+            ("ignored columns", len(self.ignored_columns), ignored),
         ]
 
     def as_text(self) -> str:
         """Return the summary as a table, then what the source does not tell."""
-        rows = self.rows()
+        rows = [(what, f"{number:,}", why) for what, number, why in self.rows()]
         wide, count = (max(len(row[i]) for row in rows) for i in (0, 1))
         table = [f"{what:<{wide}}  {number:>{count}}  {why}".rstrip() for what, number, why in rows]
-        return "\n".join(
-            [f"source {self.source}", *table, *(f"note: {note}" for note in self.notes)]
-        )
-
-
-def _count(number: int) -> str:
-    return f"{number:,}"
+        notes = [f"note: {note}" for note in self.notes]
+        return "\n".join([f"source {self.source}", *table, *notes])
