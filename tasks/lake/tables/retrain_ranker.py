@@ -90,8 +90,8 @@ GATE_DECISIONS = Table(
         c.REASON: Column(pl.String),
         "is_registered": Column(pl.Boolean),
         "incumbent": _TEXT,
-        "trained_through": Column(pl.Date),
-        "held_out_from": Column(pl.Date),
+        "trained_through": Column(pl.Date, nullable=True),
+        "held_out_from": Column(pl.Date, nullable=True),
         "held_out_days": _COUNT,
         "customers": _COUNT,
         # Over the base order (sf_pos; popularity where there is none), whatever the incumbent.

@@ -1,0 +1,177 @@
+-- ranking_groups: rows of groups with what was known the day before the listing.
+-- Grain: group_id, item_id. Reads: group_rows (frame: ranking_listings or ranking_candidates) and,
+-- of each row's day before, item_features, user_features, user_item_features,
+-- segment_item_features, segment_scores, user_segments, user_facets, item_attributes, items,
+-- customers, examination. A row that the day before does not have is null.
+-- Candidates' scores join later, from partitions of their own days. Owner: retrain_ranker.
+WITH known AS (
+    SELECT
+        group_rows.*,
+        group_rows.listing_day - 1 AS known_day
+    FROM group_rows
+),
+
+placed AS (
+    SELECT
+        known.*,
+        items.category_group,
+        items.category,
+        items.seller_id,
+        items.price,
+        items.rating,
+        items.in_stock,
+        items.stock_cities,
+        customers.city,
+        COALESCE(user_segments.segment, 'all') AS segment
+    FROM known
+    LEFT JOIN items ON known.known_day = items.dt AND known.item_id = items.item_id
+    LEFT JOIN customers ON known.known_day = customers.dt AND known.user_id = customers.user_id
+    LEFT JOIN user_segments
+        ON known.known_day = user_segments.dt AND known.user_id = user_segments.user_id
+),
+
+-- Integer sums, because a sum of floats depends on its order.
+facets AS (
+    SELECT
+        placed.group_id,
+        placed.item_id,
+        max(CASE WHEN user_facets.attribute = 'brand' THEN user_facets.preference END)
+            AS facet_brand,
+        max(CASE WHEN user_facets.attribute = 'colour' THEN user_facets.preference END)
+            AS facet_colour,
+        max(CASE WHEN user_facets.attribute = 'size' THEN user_facets.preference END)
+            AS facet_size,
+        max(CASE WHEN user_facets.attribute = 'category' THEN user_facets.preference END)
+            AS facet_category,
+        sum(CAST(floor(user_facets.preference * 1000000) AS BIGINT)) AS facet_ppm,
+        count(*) AS facet_matches
+    FROM placed
+    INNER JOIN item_attributes
+        ON placed.known_day = item_attributes.dt AND placed.item_id = item_attributes.item_id
+    INNER JOIN user_facets
+        ON
+            placed.known_day = user_facets.dt
+            AND placed.user_id = user_facets.user_id
+            AND placed.category_group = user_facets.category_group
+            AND item_attributes.attribute = user_facets.attribute
+            AND item_attributes.value = user_facets.value
+    GROUP BY placed.group_id, placed.item_id
+),
+
+deepest AS (
+    SELECT
+        dt,
+        platform,
+        surface,
+        max(position) AS position
+    FROM examination
+    GROUP BY dt, platform, surface
+)
+
+SELECT
+    placed.group_id,
+    placed.item_id,
+    placed.listing_day,
+    placed.listed_at,
+    placed.user_id,
+    placed.platform,
+    placed.surface,
+    placed.listing_kind,
+    placed.is_shuffled,
+    placed.is_trained,
+    placed.is_measured,
+    placed.is_held_out,
+    placed.position,
+    placed.label,
+    placed.segment,
+    placed.category_group,
+    placed.category,
+    placed.seller_id,
+    placed.price,
+    examination.p_examined,
+    pop.impressions_7 AS item_impressions_7,
+    pop.views_7 AS item_views_7,
+    pop.carts_7 AS item_carts_7,
+    pop.orders_7 AS item_orders_7,
+    pop.carts_30 AS item_carts_30,
+    pop.orders_30 AS item_orders_30,
+    pop.returns_30 AS item_returns_30,
+    pop.view_rate_30 AS item_view_rate_30,
+    pop.cart_rate_30 AS item_cart_rate_30,
+    pop.order_rate_30 AS item_order_rate_30,
+    pop.price_to_category,
+    pop.age_days AS item_age_days,
+    pop.days_since_order AS item_days_since_order,
+    placed.rating AS item_rating,
+    person.views_30 AS user_views_30,
+    person.carts_30 AS user_carts_30,
+    person.orders_30 AS user_orders_30,
+    person.days_since_event AS user_days_since_event,
+    pair.impressions_7 AS pair_impressions_7,
+    pair.views_7 AS pair_views_7,
+    pair.views_30 AS pair_views_30,
+    pair.favorites_30 AS pair_favorites_30,
+    pair.carts_30 AS pair_carts_30,
+    pair.orders_30 AS pair_orders_30,
+    pair.days_since_view AS pair_days_since_view,
+    pair.days_since_cart AS pair_days_since_cart,
+    pair.days_since_order AS pair_days_since_order,
+    peers.impressions_30 AS segment_impressions_30,
+    peers.views_30 AS segment_views_30,
+    peers.carts_30 AS segment_carts_30,
+    peers.orders_30 AS segment_orders_30,
+    COALESCE(own.sf_pos, everyone.sf_pos) AS sf_pos,
+    COALESCE(own.support, everyone.support) AS sf_support,
+    facets.facet_brand,
+    facets.facet_colour,
+    facets.facet_size,
+    facets.facet_category,
+    facets.facet_ppm,
+    facets.facet_matches,
+    CAST(placed.price AS DOUBLE) AS item_price,
+    CAST(placed.price AS DOUBLE) / NULLIF(person.mean_carted_price_30, 0) AS price_to_user,
+    CASE WHEN placed.in_stock THEN 1 WHEN NOT placed.in_stock THEN 0 END AS in_stock,
+    CASE
+        WHEN placed.in_stock IS NULL OR placed.city IS NULL THEN NULL
+        WHEN NOT placed.in_stock THEN 0
+        WHEN placed.stock_cities IS NULL THEN 1
+        WHEN ('|' || placed.stock_cities || '|') LIKE ('%|' || placed.city || '|%') THEN 1
+        ELSE 0
+    END AS in_stock_here
+FROM placed
+LEFT JOIN deepest
+    ON
+        placed.known_day = deepest.dt
+        AND placed.platform = deepest.platform
+        AND placed.surface = deepest.surface
+LEFT JOIN examination
+    ON
+        deepest.dt = examination.dt
+        AND deepest.platform = examination.platform
+        AND deepest.surface = examination.surface
+        AND least(placed.position, deepest.position) = examination.position
+LEFT JOIN item_features AS pop ON placed.known_day = pop.dt AND placed.item_id = pop.item_id
+LEFT JOIN user_features AS person
+    ON placed.known_day = person.dt AND placed.user_id = person.user_id
+LEFT JOIN user_item_features AS pair
+    ON
+        placed.known_day = pair.dt
+        AND placed.user_id = pair.user_id
+        AND placed.item_id = pair.item_id
+LEFT JOIN segment_item_features AS peers
+    ON
+        placed.known_day = peers.dt
+        AND placed.segment = peers.segment
+        AND placed.item_id = peers.item_id
+LEFT JOIN segment_scores AS own
+    ON
+        placed.known_day = own.dt
+        AND placed.segment = own.segment
+        AND placed.item_id = own.item_id
+LEFT JOIN segment_scores AS everyone
+    ON
+        placed.known_day = everyone.dt
+        AND everyone.segment = 'all'
+        AND placed.item_id = everyone.item_id
+LEFT JOIN facets ON placed.group_id = facets.group_id AND placed.item_id = facets.item_id
+ORDER BY placed.group_id, placed.item_id

@@ -1,0 +1,1 @@
+"""Ranking groups, the ranker, its measures and its gate."""

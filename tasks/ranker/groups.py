@@ -1,0 +1,326 @@
+"""Ranking groups: which listings, what was known before each, and how rows become the table.
+
+As known on D the newest listing day whose attribution has closed is D - 1 (it closes a day after
+the listing). Training takes the `listing_days` days before the held-out one. A row of listing day t
+reads partition t - 1; where a table lacks it, the whole day's listings are dropped and counted.
+Candidates come from the newest partition before t within `max_age_days`, their age a feature.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tasks import columns as c
+from tasks.candidates import GENERATORS
+from tasks.errors import InputNotReady
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake, Window
+from tasks.lake.ledger import days_between
+from tasks.lake.tables import (
+    CANDIDATES,
+    CUSTOMERS,
+    EVENTS,
+    EXAMINATION,
+    ITEM_ATTRIBUTES,
+    ITEM_EMBEDDINGS,
+    ITEM_FEATURES,
+    ITEMS,
+    RANKING_GROUPS,
+    SEGMENT_ITEM_FEATURES,
+    SEGMENT_SCORES,
+    USER_EMBEDDINGS,
+    USER_FACETS,
+    USER_FEATURES,
+    USER_ITEM_FEATURES,
+    USER_SEGMENTS,
+)
+from tasks.ranker.features import AGE, NUMBERS, PRODUCT, candidate_feature
+from tasks.seeds import seed_of
+from tasks.settings import Ranker, Settings
+
+log = logging.getLogger(__name__)
+
+KNOWN_BEFORE: tuple[Table, ...] = (
+    ITEMS,
+    ITEM_ATTRIBUTES,
+    CUSTOMERS,
+    ITEM_FEATURES,
+    USER_FEATURES,
+    USER_ITEM_FEATURES,
+    USER_SEGMENTS,
+    SEGMENT_ITEM_FEATURES,
+    SEGMENT_SCORES,
+    EXAMINATION,
+    USER_FACETS,
+)
+"""Tables that a row of listing day t reads from partition t - 1."""
+
+CANDIDATE_DAY = "candidate_day"
+PPM = 1_000_000
+HEX_PLACES = 16**4
+EVERY_HASH = "g"
+
+
+def listing_days(lake: Lake, day: date) -> pl.DataFrame:
+    """Return `listing_day, is_ready, reason` of the days that groups of `day` may come from.
+
+    Raises:
+        InputNotReady: the newest day's features are within history but absent; dropping that day
+            would silently hold out an older one.
+    """
+    newest = day - timedelta(days=1)
+    span = days_between(newest - timedelta(days=lake.settings.ranker.listing_days), newest)
+    absent = {listed: _absent_before(lake, listed) for listed in span}
+    if absent[newest] and newest > lake.first_day():
+        raise InputNotReady(
+            f"{', '.join(absent[newest])}: {newest - timedelta(days=1)} is absent, and the held-out"
+            f" listings of {newest} read it; backfill build_features for that day"
+        )
+    return pl.DataFrame(
+        {
+            c.LISTING_DAY: span,
+            "is_ready": [not absent[listed] for listed in span],
+            c.REASON: [_reason(absent[listed]) for listed in span],
+        },
+        schema_overrides={c.REASON: pl.String},
+    )
+
+
+def _absent_before(lake: Lake, listed: date) -> list[str]:
+    before = listed - timedelta(days=1)
+    return [table.name for table in KNOWN_BEFORE if not lake.has_day(table, before)]
+
+
+def _reason(absent: list[str]) -> str | None:
+    return f"the day before lacks {', '.join(absent)}" if absent else None
+
+
+def candidate_days(lake: Lake, days: list[date]) -> pl.DataFrame:
+    """Return `listing_day, generator, candidate_day`: the newest candidates made before each."""
+    oldest = lake.settings.candidates.max_age_days - 1
+    rows = [
+        (listed, name, lake.newest_day(CANDIDATES, listed - timedelta(days=1), oldest, name))
+        for listed in days
+        for name in GENERATORS
+    ]
+    schema = {c.LISTING_DAY: pl.Date, c.GENERATOR: pl.String, CANDIDATE_DAY: pl.Date}
+    return pl.DataFrame(rows, schema=schema, orient="row").drop_nulls(CANDIDATE_DAY)
+
+
+def sampling(settings: Settings) -> dict[str, str | int]:
+    """Return the parameters that draw groups and negatives in SQL."""
+    options = settings.ranker
+    return {
+        "salt": str(seed_of(settings, RANKING_GROUPS.name)),
+        "groups_per_platform": options.groups_per_platform,
+        "measured_groups": options.measured_groups,
+        "held_out_days": options.held_out_days,
+        "negatives_below": hash_bound(options.negatives_kept),
+    }
+
+
+def hash_bound(share: float) -> str:
+    """Return what four hex digits of a hash stay below with probability `share`."""
+    return EVERY_HASH if share >= 1 else f"{int(share * HEX_PLACES):04x}"
+
+
+def days_counted(lake: Lake, day: date, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return listings, carts and buyers of each listing day, dropped days included."""
+    span = {EVENTS: listed.height + 1}
+    frame = listed.select(c.LISTING_DAY, "is_ready")
+    counts = lake.select("ranking_days", day, span, {"listing_days": frame})
+    reasons = listed.select(c.LISTING_DAY, c.REASON)
+    return counts.join(reasons, on=c.LISTING_DAY, how="left", maintain_order="left")
+
+
+def has_impressions(counted: pl.DataFrame) -> bool:
+    """Return whether this source logs what it shows."""
+    return bool(counted["listings"].sum())
+
+
+def listed_rows(lake: Lake, day: date, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return group rows from listings: what was shown and what of it was put into the cart."""
+    frames = {"listing_days": listed.select(c.LISTING_DAY, "is_ready")}
+    span = {EVENTS: listed.height + 1}
+    return lake.select("ranking_listings", day, span, frames, sampling(lake.settings))
+
+
+def candidate_rows(lake: Lake, day: date, listed: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Return group rows where nothing is shown: buyers' candidates and what they bought."""
+    frames = {"listing_days": listed.select(c.LISTING_DAY, "is_ready"), "candidate_days": made}
+    reach = listed.height + lake.settings.candidates.max_age_days
+    span = {EVENTS: listed.height + 1, CANDIDATES: Window(reach, ends=-1, optional=True)}
+    return lake.select("ranking_candidates", day, span, frames, sampling(lake.settings))
+
+
+def with_known(lake: Lake, day: date, rows: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with everything that was known the day before each listing."""
+    before = Window(listed.height, ends=-2, optional=True)
+    inputs: dict[Table, Window | int] = {}
+    for table in KNOWN_BEFORE:
+        inputs[table] = before
+    return lake.select("ranking_groups", day, inputs, {"group_rows": rows})
+
+
+def with_candidates(lake: Lake, rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with each generator's score, rank, age and embedding product."""
+    key = [c.GROUP_ID, c.ITEM_ID]
+    for generator in GENERATORS:
+        days = made.filter(pl.col(c.GENERATOR) == generator).drop(c.GENERATOR)
+        found = [_scored(lake, part, generator) for part in _by_candidate_day(rows, days)]
+        frame = pl.concat([_no_scores(generator), *found])
+        rows = rows.join(frame, on=key, how="left", maintain_order="left")
+        log.info("%s: scores of %d days joined", generator, len(found))
+    return rows
+
+
+def _by_candidate_day(rows: pl.DataFrame, days: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    pairs = rows.select(c.GROUP_ID, c.ITEM_ID, c.USER_ID, c.LISTING_DAY)
+    dated = pairs.join(days, on=c.LISTING_DAY, how="inner", maintain_order="left")
+    yield from dated.partition_by(CANDIDATE_DAY, maintain_order=True)
+
+
+def _no_scores(generator: str) -> pl.DataFrame:
+    features = (c.SCORE, c.RANK, AGE, PRODUCT)
+    schema = {c.GROUP_ID: pl.String(), c.ITEM_ID: pl.String()}
+    return pl.DataFrame(
+        schema={**schema, **{candidate_feature(generator, x): pl.Float32() for x in features}}
+    )
+
+
+def _scored(lake: Lake, pairs: pl.DataFrame, generator: str) -> pl.DataFrame:
+    """Return the features of one generator for rows that all read one candidate day."""
+    made: date = pairs[CANDIDATE_DAY][0]
+    lists = lake.read_day(CANDIDATES, made, generator)
+    joined = pairs.join(
+        lists.select(c.USER_ID, c.ITEM_ID, c.SCORE, c.RANK),
+        on=[c.USER_ID, c.ITEM_ID],
+        how="left",
+        maintain_order="left",
+    ).with_columns(
+        (pl.col(c.LISTING_DAY) - pl.col(CANDIDATE_DAY)).dt.total_days().alias(AGE),
+        _products(lake, pairs, made, generator).alias(PRODUCT),
+    )
+    names = {x: candidate_feature(generator, x) for x in (c.SCORE, c.RANK, AGE, PRODUCT)}
+    features = [pl.col(x).cast(pl.Float32).alias(name) for x, name in names.items()]
+    return joined.select(c.GROUP_ID, c.ITEM_ID, *features)
+
+
+def _products(lake: Lake, pairs: pl.DataFrame, made: date, generator: str) -> pl.Series:
+    """Return user vector times item vector; null where either is absent."""
+    if not lake.has_day(USER_EMBEDDINGS, made, generator):
+        return pl.Series([None] * pairs.height, dtype=pl.Float32)
+    users = lake.read_day(USER_EMBEDDINGS, made, generator)
+    items = lake.read_day(ITEM_EMBEDDINGS, made, generator)
+    return products(pairs, users, items)
+
+
+def products(pairs: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> pl.Series:
+    """Return the product of the user's and the item's embedding for each pair, null if absent."""
+    user_rows = _rows_of(pairs[c.USER_ID], users[c.USER_ID])
+    item_rows = _rows_of(pairs[c.ITEM_ID], items[c.ITEM_ID])
+    found = (user_rows >= 0) & (item_rows >= 0)
+    values = np.full(pairs.height, np.nan, dtype=np.float32)
+    values[found] = np.einsum(
+        "ij,ij->i", _matrix(users)[user_rows[found]], _matrix(items)[item_rows[found]]
+    )
+    return pl.Series(PRODUCT, values).fill_nan(None)
+
+
+def _rows_of(ids: pl.Series, known: pl.Series) -> npt.NDArray[np.int64]:
+    places = pl.DataFrame({"id": known}).with_row_index("row")
+    joined = pl.DataFrame({"id": ids}).join(places, on="id", how="left", maintain_order="left")
+    return joined["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _matrix(embeddings: pl.DataFrame) -> npt.NDArray[np.float32]:
+    if embeddings.is_empty():
+        return np.zeros((0, 0), dtype=np.float32)
+    width = embeddings[c.EMBEDDING].list.len()[0]
+    return embeddings[c.EMBEDDING].list.to_array(width).to_numpy()
+
+
+def finished(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return RANKING_GROUPS rows: roles named, logs taken, features as 32-bit floats."""
+    role = (
+        pl.when("is_held_out").then(pl.lit("holdout")).when("is_trained").then(pl.lit("train"))
+    ).otherwise(pl.lit("spare"))
+    # A position that nothing is known about counts as examined: it moves no order in its group.
+    examined = pl.col(c.P_EXAMINED).fill_null(1.0).log().clip(upper_bound=0.0)
+    return rows.with_columns(
+        role.alias(c.ROLE),
+        examined.alias("log_examination"),
+        (pl.col("facet_ppm") / PPM).alias("facet_sum"),
+        pl.col("listed_at").cast(pl.Datetime("us", "UTC")),
+    ).select(
+        pl.col(name).cast(pl.Float32) if name in NUMBERS else pl.col(name).cast(dtype)
+        for name, dtype in RANKING_GROUPS.schema.items()
+    )
+
+
+def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
+    """Return RANKING_DAYS rows: what each listing day gave, and why a day gave nothing."""
+    held_out = groups.filter(pl.col(c.ROLE) == "holdout")[c.LISTING_DAY].max()
+    kept = groups.group_by(c.LISTING_DAY).agg(
+        pl.col(c.GROUP_ID).filter("is_trained").n_unique().alias("train_groups"),
+        pl.col(c.GROUP_ID).filter("is_measured").n_unique().alias("measured_groups"),
+        pl.col(c.GROUP_ID)
+        .filter(pl.col("is_measured") & (pl.col(c.LABEL) == 1))
+        .n_unique()
+        .alias("measured_groups_with_label"),
+    )
+    counts = ("train_groups", "measured_groups", "measured_groups_with_label")
+    role = (
+        pl.when(~pl.col("is_ready"))
+        .then(pl.lit("dropped"))
+        .when(pl.col("measured_groups") + pl.col("train_groups") == 0)
+        .then(pl.lit("empty"))
+        .when(pl.col(c.LISTING_DAY) == held_out)
+        .then(pl.lit("holdout"))
+        .otherwise(pl.lit("train"))
+    )
+    source = "impressions" if has_impressions(counted) else "candidates"
+    return (
+        counted.join(kept, on=c.LISTING_DAY, how="left")
+        .with_columns(pl.col(counts).cast(pl.Int64).fill_null(0))
+        .with_columns(role.alias(c.ROLE), pl.lit(source).alias("source"))
+        .drop("is_ready")
+        .sort(c.LISTING_DAY)
+    )
+
+
+def summary(days: pl.DataFrame, groups: pl.DataFrame) -> dict[str, int]:
+    """Return the counts that the log and the run's page show."""
+    dropped = days.filter(pl.col(c.ROLE) == "dropped")
+    return {
+        "rows": groups.height,
+        "groups": groups[c.GROUP_ID].n_unique(),
+        "positives": int(groups[c.LABEL].sum()),
+        "listings_dropped": int(dropped["listings"].sum()),
+        "days_dropped": dropped.height,
+    }
+
+
+def build(lake: Lake, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return RANKING_GROUPS and RANKING_DAYS rows of `day`."""
+    listed = listing_days(lake, day)
+    counted = days_counted(lake, day, listed)
+    made = candidate_days(lake, listed[c.LISTING_DAY].to_list())
+    shows = has_impressions(counted)
+    chosen = listed_rows(lake, day, listed) if shows else candidate_rows(lake, day, listed, made)
+    log.info("%s: %d rows chosen from %d days", day, chosen.height, listed.height)
+    known = with_known(lake, day, chosen, listed)
+    groups = finished(with_candidates(lake, known, made))
+    return groups, described(counted, groups)
+
+
+def held_out_days(groups: pl.DataFrame, options: Ranker) -> list[date]:
+    """Return the days that may be held out, newest first: the last ones with whole lists."""
+    measured = groups.filter("is_measured")[c.LISTING_DAY].unique().sort(descending=True)
+    return measured.to_list()[: options.held_out_days]

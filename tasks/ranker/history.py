@@ -1,0 +1,74 @@
+"""Gate decisions and alias moves: what was decided, why, and what was live when.
+
+Both tables are historical: a row records an act, so it carries the time of the act; nothing that
+is computed for a day reads that time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
+from tasks.ranker.gate import Comparison
+
+UNREGISTERED = "unregistered"
+LIVE_AGO = timedelta(days=14)
+REMEMBERED_DAYS = 400
+
+
+def now() -> datetime:
+    """Return the time of an act that is being recorded."""
+    return datetime.now(UTC)
+
+
+def decisions_before(lake: Lake, day: date, including: bool = False) -> pl.DataFrame:
+    """Return the gate's decisions of the days before `day`, oldest first."""
+    window = Window(REMEMBERED_DAYS, ends=0 if including else -1, optional=True)
+    return lake.read_window(GATE_DECISIONS, day, window).sort("dt", "decided_at")
+
+
+def moves_until(lake: Lake, day: date) -> pl.DataFrame:
+    """Return the moves of the alias up to the logical day, oldest first."""
+    window = Window(REMEMBERED_DAYS, optional=True)
+    return lake.read_window(ALIAS_MOVES, day, window).sort("moved_at")
+
+
+def incumbent(decisions: pl.DataFrame, moves: pl.DataFrame, first_held_out: date) -> str | None:
+    """Return the newest accepted version that has not seen the held-out days.
+
+    Accepted: passed, registered, and not rolled back from.
+    """
+    revoked = moves.filter(pl.col("moved_by") == "rollback")["from_version"].drop_nulls()
+    accepted = decisions.filter(
+        (pl.col("decision") == "pass")
+        & pl.col("is_registered")
+        & (pl.col("trained_through") < first_held_out)
+        & ~pl.col("model_version").is_in(revoked.to_list())
+    ).sort("trained_through", "decided_at")
+    return str(accepted["model_version"][-1]) if accepted.height else None
+
+
+def live_before(moves: pl.DataFrame, day: date, first_held_out: date) -> str | None:
+    """Return what was live 14 days before `day`; None if it has seen the held-out days."""
+    then = moves.filter(pl.col("dt") <= day - LIVE_AGO)
+    if then.is_empty() or then["trained_through"][-1] >= first_held_out:
+        return None
+    return str(then["to_version"][-1])
+
+
+def past_gains(decisions: pl.DataFrame, last: int) -> tuple[float, ...]:
+    """Return each past day's newest gain, oldest first, at most `last`; suspect days left out."""
+    known = decisions.filter(pl.col("gain").is_not_null() & (pl.col("decision") != "too good"))
+    by_day = known.group_by("dt", maintain_order=True).agg(pl.col("gain").last()).sort("dt")
+    return tuple(by_day["gain"].tail(last).to_list())
+
+
+def comparisons_text(comparisons: Iterable[Comparison]) -> str:
+    """Return every comparison as JSON."""
+    return json.dumps([asdict(one) for one in comparisons])

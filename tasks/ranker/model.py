@@ -1,0 +1,144 @@
+"""The ranker: CatBoost YetiRank over groups, position taken out by a baseline.
+
+Gulin, Kuralenok, Pavlov (2011). Score of a training row = trees(features) + log P(examined), so
+that what position explains is not learnt as the item's; scoring has no baseline, so the trees rank
+as if everything were examined. Object weights do nothing in this loss.
+
+Rows are sorted by group and item here, whatever their order was: CatBoost wants groups contiguous,
+and the same rows then give the same trees.
+"""
+
+from __future__ import annotations
+
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from catboost import CatBoost, Pool
+
+from tasks import columns as c
+from tasks.ranker.features import CATEGORIES, FEATURES, NAMES, NUMBERS
+from tasks.ranker.measure import ranks
+from tasks.settings import Ranker
+
+log = logging.getLogger(__name__)
+
+LOSS = "YetiRank"
+PROGRESS_EVERY = 50
+ABSENT = "absent"
+
+
+class Progress:
+    """Logs how far training is."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+
+    def after_iteration(self, info: SimpleNamespace) -> bool:
+        """Log every few trees; never stops training."""
+        if info.iteration % PROGRESS_EVERY == 0 or info.iteration == self._iterations:
+            share = info.iteration / self._iterations
+            log.info(
+                "%s: tree %d of %d (%.0f%%)", LOSS, info.iteration, self._iterations, 100 * share
+            )
+        return True
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with groups contiguous, in an order that only their content decides."""
+    return rows.sort(c.GROUP_ID, c.ITEM_ID)
+
+
+def features(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns the model sees, in its order; null numbers as NaN."""
+    return rows.select(
+        pl.col(NUMBERS).cast(pl.Float32).fill_null(float("nan")),
+        pl.col(CATEGORIES).fill_null(ABSENT),
+    ).select(NAMES)
+
+
+def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int) -> CatBoost:
+    """Return a ranker of training rows: features, `label`, `log_examination`.
+
+    Args:
+        rows: RANKING_GROUPS rows in any order, at least one label of 1.
+        options: size and pace of training.
+        seed: of the trees.
+        threads: part of the result's promise, so fixed by the settings.
+    """
+    ordered = in_order(rows)
+    pool = Pool(
+        features(ordered).to_pandas(),
+        label=ordered[c.LABEL].to_numpy(),
+        group_id=ordered[c.GROUP_ID].rle_id().to_numpy(),
+        baseline=ordered["log_examination"].to_numpy(),
+        cat_features=list(CATEGORIES),
+    )
+    model = CatBoost(_parameters(options, seed, threads))
+    model.fit(pool, callbacks=[Progress(options.iterations)])
+    return model
+
+
+def _parameters(options: Ranker, seed: int, threads: int) -> dict[str, object]:
+    return {
+        "loss_function": LOSS,
+        "iterations": options.iterations,
+        "depth": options.depth,
+        "learning_rate": options.learning_rate,
+        "one_hot_max_size": 64,
+        "random_seed": seed,
+        "thread_count": threads,
+        "allow_writing_files": False,
+        "logging_level": "Silent",
+    }
+
+
+def score(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.Series:
+    """Return the model's score of each row, in the rows' order."""
+    if rows.is_empty():
+        return pl.Series(c.SCORE, [], dtype=pl.Float64)
+    pool = Pool(features(rows).to_pandas(), cat_features=list(CATEGORIES))
+    return pl.Series(c.SCORE, model.predict(pool, thread_count=threads), dtype=pl.Float64)
+
+
+def shap_values(
+    model: CatBoost, rows: pl.DataFrame, limit: int, seed: int, threads: int
+) -> pl.DataFrame:
+    """Return SHAP values of a sample of rows: one column per feature."""
+    sample = rows.sample(min(limit, rows.height), seed=seed)
+    pool = Pool(features(sample).to_pandas(), cat_features=list(CATEGORIES))
+    values = model.get_feature_importance(pool, type="ShapValues", thread_count=threads)
+    return pl.DataFrame(values[:, :-1], schema=list(NAMES))
+
+
+def shap_shares(values: pl.DataFrame) -> pl.DataFrame:
+    """Return `feature, family, share`: each feature's part of the summed |SHAP|, largest first."""
+    sizes: npt.NDArray[np.float64] = values.to_numpy().__abs__().sum(axis=0)
+    total = sizes.sum()
+    return pl.DataFrame(
+        {
+            "feature": [feature.name for feature in FEATURES],
+            "family": [feature.family for feature in FEATURES],
+            "share": sizes / total if total else sizes,
+        }
+    ).sort("share", "feature", descending=[True, False])
+
+
+def rank_correlation(groups: pl.DataFrame, one: str, other: str) -> float:
+    """Return Spearman's correlation of two scores within groups, averaged over groups.
+
+    Args:
+        groups: rows with `group_id`, `tie` and both score columns; groups of one row are left out.
+        one: a score column.
+        other: another one.
+    """
+    ranked = groups.select(
+        c.GROUP_ID, ranks(groups, one).alias("one"), ranks(groups, other).alias("other")
+    )
+    by_group = ranked.group_by(c.GROUP_ID).agg(
+        pl.corr("one", "other").alias("correlation"), pl.len().alias("rows")
+    )
+    found = by_group.filter(pl.col("rows") > 1).sort(c.GROUP_ID)["correlation"].mean()
+    return float(found) if isinstance(found, float) else 1.0

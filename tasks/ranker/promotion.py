@@ -1,0 +1,57 @@
+"""Moving the alias: forward in `trained_through` after a pass, backward only by rollback."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.errors import QualityGateFailed
+from tasks.lake.tables import ALIAS_MOVES
+from tasks.ranker import history
+from tasks.ranker.registry import Registry, Version
+
+RED = ("refused", "too good")
+
+
+def newest_decision(decisions: pl.DataFrame) -> dict[str, object] | None:
+    """Return the last decision of a day, None when there is none."""
+    rows = decisions.sort("decided_at").tail(1).to_dicts()
+    return rows[0] if rows else None
+
+
+def promotable(decision: dict[str, object] | None) -> str | None:
+    """Return the version that the decision makes live, None when it leaves the live one.
+
+    Raises:
+        QualityGateFailed: the gate refused the model, or found it too good.
+    """
+    if decision is None:
+        return None
+    if decision["decision"] in RED:
+        raise QualityGateFailed(f"{decision['decision']}: {decision[c.REASON]}")
+    return str(decision["model_version"]) if decision["decision"] == "pass" else None
+
+
+def moves_forward(live: Version | None, found: Version) -> bool:
+    """Return whether the version may replace the live one: it has seen as late a listing day."""
+    if live is None:
+        return True
+    return live.number != found.number and found.trained_through >= live.trained_through
+
+
+def moved(
+    registry: Registry, model: str, found: Version, moved_by: str, reason: str
+) -> pl.DataFrame:
+    """Move the alias and return the ALIAS_MOVES row."""
+    live = registry.serving()
+    registry.serve(found.number)
+    row = {
+        "model": model,
+        "moved_at": history.now(),
+        "from_version": live.number if live else None,
+        "to_version": found.number,
+        "trained_through": found.trained_through,
+        "moved_by": moved_by,
+        c.REASON: reason,
+    }
+    return pl.DataFrame([row], schema=ALIAS_MOVES.schema)

@@ -1,0 +1,185 @@
+"""A trial: days held out, a model fitted to what is older, every order judged, the gate asked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.ranker import evaluation as ev
+from tasks.ranker import model as ranker
+from tasks.ranker.gate import Comparison, Decision, Evidence, Limits, confirm_refit, decide
+from tasks.ranker.measure import Interval, ndcg_by_group, paired_gains
+from tasks.seeds import seed_of
+from tasks.settings import Ranker, Settings
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+log = logging.getLogger(__name__)
+
+REFIT = "refit"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A registered model that the new one is compared with: its order's name and its version."""
+
+    order: str
+    number: str
+    model: CatBoost
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model with what SHAP says about it."""
+
+    model: CatBoost
+    shares: pl.DataFrame
+    values: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one choice of held-out days gave; without `fitted` there was nothing to train on."""
+
+    days: tuple[date, ...]
+    lists: pl.DataFrame
+    metrics: pl.DataFrame
+    evidence: Evidence
+    decision: Decision
+    fitted: Fitted | None = None
+
+    @property
+    def first_day(self) -> date:
+        """The first held-out listing day."""
+        return min(self.days)
+
+
+def limits_of(options: Ranker) -> Limits:
+    """Return what the gate tolerates."""
+    return Limits(
+        margin=options.margin,
+        min_customers=options.min_customers,
+        mads=options.too_good_mads,
+        share=options.too_good_share,
+        diversity_low=options.diversity_low,
+        price_low=options.price_low,
+        price_high=options.price_high,
+        refit_correlation=options.refit_correlation,
+    )
+
+
+def seed_for(settings: Settings, what: str) -> int:
+    """Return the seed of one part of training."""
+    return seed_of(settings, "ranker_metrics", what)
+
+
+def trained_rows(groups: pl.DataFrame, before: date | None = None) -> pl.DataFrame:
+    """Return the rows to train on: all of them, or those of listings before a day."""
+    rows = groups.filter("is_trained")
+    return rows if before is None else rows.filter(pl.col(c.LISTING_DAY) < before)
+
+
+def fitted(rows: pl.DataFrame, settings: Settings) -> CatBoost:
+    """Return a model of training rows."""
+    log.info("training on %d rows, %d groups", rows.height, rows[c.GROUP_ID].n_unique())
+    return ranker.fit(rows, settings.ranker, seed_for(settings, "trees"), settings.threads)
+
+
+def tried(
+    groups: pl.DataFrame,
+    days: Sequence[date],
+    rivals: Sequence[Rival],
+    past_gains: tuple[float, ...],
+    settings: Settings,
+) -> Trial:
+    """Return the trial of holding these days out.
+
+    Args:
+        groups: RANKING_GROUPS rows of one day.
+        days: listing days to hold out, the newest ones.
+        rivals: live models that have not seen those days.
+        past_gains: of earlier decisions, oldest first.
+        settings: of the ranker, seeds and threads.
+    """
+    rows = trained_rows(groups, min(days))
+    lists = ev.with_orders(ev.held_out(groups, days))
+    if rows[c.LABEL].sum() == 0:
+        return _untrainable(tuple(days), lists)
+    model = fitted(rows, settings)
+    lists = _scored(lists, [Rival(ev.RANKER, "", model), *rivals], settings)
+    orders = [ev.RANKER, *(rival.order for rival in rivals), *ev.known_orders(lists)]
+    metrics = ev.measured(lists, orders, settings.ranker, seed_for(settings, "bootstrap"))
+    explained = explain(model, lists, settings)
+    evidence = evidence_of(lists, orders, metrics, explained.shares, past_gains, settings)
+    limits, reason = limits_of(settings.ranker), settings.ranker.accept_reason
+    decision = decide(evidence, limits, reason)
+    log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)
+    return Trial(tuple(days), lists, metrics, evidence, decision, explained)
+
+
+def _untrainable(days: tuple[date, ...], lists: pl.DataFrame) -> Trial:
+    reason = "no training listing has a cart: nothing to learn from. The live model stays."
+    metrics = pl.DataFrame(schema=ev.METRICS)
+    return Trial(days, lists, metrics, Evidence(0, (), 0.0), Decision("undecided", reason))
+
+
+def _scored(lists: pl.DataFrame, rivals: Sequence[Rival], settings: Settings) -> pl.DataFrame:
+    columns = {rival.order: ranker.score(rival.model, lists, settings.threads) for rival in rivals}
+    return lists.with_columns(**columns)
+
+
+def explain(model: CatBoost, lists: pl.DataFrame, settings: Settings) -> Fitted:
+    """Return the model with SHAP values of a sample of the held-out rows."""
+    options, seed = settings.ranker, seed_for(settings, "shap")
+    rows = ranker.in_order(lists)
+    values = ranker.shap_values(model, rows, options.shap_rows, seed, settings.threads)
+    return Fitted(model, ranker.shap_shares(values), values)
+
+
+def evidence_of(
+    lists: pl.DataFrame,
+    orders: Sequence[str],
+    metrics: pl.DataFrame,
+    shares: pl.DataFrame,
+    past_gains: tuple[float, ...],
+    settings: Settings,
+) -> Evidence:
+    """Return what the gate looks at."""
+    options = settings.ranker
+    base = ev.base_orders(orders)
+    bounds = dict.fromkeys(set(orders) & {ev.INCUMBENT, ev.LIVE_BEFORE}, -options.margin)
+    bounds |= dict.fromkeys(base, 0.0)
+    ndcg = ndcg_by_group(lists, orders, options.cutoff)
+    gains = _gains(ndcg, [name for name in orders if name in bounds], settings)
+    diversity, price = f"diversity@{ev.TOP}", f"price@{ev.TOP}"
+    return Evidence(
+        customers=ndcg[c.USER_ID].n_unique(),
+        comparisons=tuple(Comparison(name, gain, bounds[name]) for name, gain in gains.items()),
+        gain=gains[base[0]].value if gains and base else 0.0,
+        past_gains=past_gains,
+        top_feature=str(shares["feature"][0]),
+        top_share=float(shares["share"][0]),
+        diversity_ratio=ev.ratio_of(metrics, ev.RANKER, base[0], diversity) if base else None,
+        price_ratio=ev.ratio_of(metrics, ev.RANKER, base[0], price) if base else None,
+    )
+
+
+def _gains(ndcg: pl.DataFrame, others: list[str], settings: Settings) -> dict[str, Interval]:
+    if ndcg.is_empty():
+        return {}
+    seed = seed_for(settings, "bootstrap")
+    return paired_gains(ndcg, ev.RANKER, others, settings.ranker.bootstraps, seed)
+
+
+def confirmed(trial: Trial, refit: CatBoost, settings: Settings) -> tuple[Decision, float]:
+    """Return the decision after the refit, and how alike both models order the held-out lists."""
+    lists = _scored(trial.lists, [Rival(REFIT, "", refit)], settings)
+    correlation = ranker.rank_correlation(lists, ev.RANKER, REFIT)
+    return confirm_refit(trial.decision, correlation, limits_of(settings.ranker)), correlation

@@ -1,0 +1,182 @@
+"""From groups to a recorded verdict: hold out one day, more when undecided, refit, register.
+
+The rivals of a trial have not seen its held-out days, so that holding out more days may need an
+older incumbent; without one, `sf_pos` and popularity decide.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tasks import columns as c
+from tasks import tracking
+from tasks.lake.tables import GATE_DECISIONS
+from tasks.ranker import evaluation as ev
+from tasks.ranker import history
+from tasks.ranker import model as ranker
+from tasks.ranker.gate import Decision, Evidence
+from tasks.ranker.groups import held_out_days
+from tasks.ranker.registry import registry_of
+from tasks.ranker.trial import Rival, Trial, confirmed, fitted, trained_rows, tried
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+log = logging.getLogger(__name__)
+
+EXAMPLE_ROWS = 5
+PUBLISHABLE = ("pass", "too good")
+
+
+@dataclass(frozen=True)
+class Past:
+    """What earlier days decided, and what was live when, as known on the day."""
+
+    decisions: pl.DataFrame
+    moves: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's last word: the trial, the decision after the refit, and the version, if any."""
+
+    trial: Trial
+    decision: Decision
+    trained_through: date
+    incumbent: str | None
+    number: str | None = None
+    refit_correlation: float | None = None
+
+
+def judged(groups: pl.DataFrame, day: date, past: Past, settings: Settings) -> Verdict | None:
+    """Return the verdict on a model of these groups; None when there is no list to hold out."""
+    days = held_out_days(groups, settings.ranker)
+    if not days:
+        return None
+    trial, rivals = _trial(groups, days[:1], day, past, settings)
+    if _may_pool(trial, days):
+        log.info("undecided on %s: holding out %d days together", days[0], len(days))
+        trial, rivals = _trial(groups, days, day, past, settings)
+    incumbent = next((rival.number for rival in rivals if rival.order == ev.INCUMBENT), None)
+    return _published(trial, incumbent, groups, day, settings)
+
+
+def _may_pool(trial: Trial, days: list[date]) -> bool:
+    return trial.decision.verdict == "undecided" and trial.fitted is not None and len(days) > 1
+
+
+def _trial(
+    groups: pl.DataFrame, days: list[date], day: date, past: Past, settings: Settings
+) -> tuple[Trial, list[Rival]]:
+    rivals = rivals_of(day, min(days), past, settings)
+    gains = history.past_gains(past.decisions, settings.ranker.past_gains)
+    return tried(groups, days, rivals, gains, settings), rivals
+
+
+def rivals_of(day: date, first_held_out: date, past: Past, settings: Settings) -> list[Rival]:
+    """Return the incumbent and the model live 14 days ago, those that there are."""
+    numbers = {
+        ev.INCUMBENT: history.incumbent(past.decisions, past.moves, first_held_out),
+        ev.LIVE_BEFORE: history.live_before(past.moves, day, first_held_out),
+    }
+    return [
+        Rival(order, number, registry_of(settings).load(number))
+        for order, number in numbers.items()
+        if number is not None
+    ]
+
+
+def _published(
+    trial: Trial, incumbent: str | None, groups: pl.DataFrame, day: date, settings: Settings
+) -> Verdict:
+    """Refit on everything and register, where the gate allows it."""
+    through = groups.filter("is_trained")[c.LISTING_DAY].max()
+    seen = through if isinstance(through, date) else trial.first_day
+    if trial.decision.verdict not in PUBLISHABLE:
+        return Verdict(trial, trial.decision, seen, incumbent)
+    refit = fitted(trained_rows(groups), settings)
+    decision, correlation = confirmed(trial, refit, settings)
+    number = None
+    if decision.verdict in PUBLISHABLE:
+        number = _registered(refit, groups, day, seen, settings)
+    return Verdict(trial, decision, seen, incumbent, number, correlation)
+
+
+def _registered(
+    model: CatBoost, groups: pl.DataFrame, day: date, through: date, settings: Settings
+) -> str:
+    example = ranker.features(ranker.in_order(groups).head(EXAMPLE_ROWS)).to_pandas()
+    return registry_of(settings).save(model, day, through, example)
+
+
+def decision_row(verdict: Verdict | None, settings: Settings) -> pl.DataFrame:
+    """Return the GATE_DECISIONS row of a verdict; None stands for a day without lists."""
+    row = _unjudged() if verdict is None else _row(verdict)
+    row |= {"decided_at": history.now(), "accept_reason": settings.ranker.accept_reason or None}
+    return pl.DataFrame([row], schema=GATE_DECISIONS.schema)
+
+
+def _row(verdict: Verdict) -> dict[str, object]:
+    trial, evidence = verdict.trial, verdict.trial.evidence
+    base = _base_gain(evidence)
+    return {
+        "model_version": verdict.number or history.UNREGISTERED,
+        "decision": verdict.decision.verdict,
+        c.REASON: verdict.decision.reason,
+        "is_registered": verdict.number is not None,
+        "incumbent": verdict.incumbent,
+        "trained_through": verdict.trained_through,
+        "held_out_from": trial.first_day,
+        "held_out_days": len(trial.days),
+        "customers": evidence.customers,
+        **base,
+        "top_feature": evidence.top_feature or None,
+        "top_share": evidence.top_share,
+        "diversity_ratio": evidence.diversity_ratio,
+        "price_ratio": evidence.price_ratio,
+        "refit_correlation": verdict.refit_correlation,
+        "comparisons": history.comparisons_text(evidence.comparisons),
+    }
+
+
+def _base_gain(evidence: Evidence) -> dict[str, float | None]:
+    base = [one for one in evidence.comparisons if one.bound == 0.0]
+    if not base:
+        return {"gain": None, "gain_low": None, "gain_high": None}
+    gain = base[0].gain
+    return {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
+
+
+def _unjudged() -> dict[str, object]:
+    return {
+        "model_version": history.UNREGISTERED,
+        "decision": "undecided",
+        c.REASON: "no listing of the last days can be held out. The live model stays.",
+        "is_registered": False,
+        "held_out_days": 0,
+        "customers": 0,
+        "comparisons": "[]",
+    }
+
+
+def track(verdict: Verdict | None, row: pl.DataFrame) -> None:
+    """Show the verdict on the task's run: figures, the SHAP picture, the decision in words."""
+    tracking.text("decision.md", f"# {row['decision'][0]}\n\n{row[c.REASON][0]}\n")
+    if verdict is None or verdict.trial.fitted is None:
+        return
+    for model, part, metric, value in verdict.trial.metrics.select(
+        "model", c.SLICE, c.METRIC, c.VALUE
+    ).iter_rows():
+        tracking.metric(_metric_name(model, part, metric), value)
+    found = verdict.trial.fitted
+    tracking.figure("shap.png", ev.shap_figure(found.shares, found.values))
+
+
+def _metric_name(*words: str) -> str:
+    return "/".join(words).replace("@", "_at_").replace("=", " ")

@@ -1,0 +1,110 @@
+"""Ranker: groups of a day, a model that the gate judges, the alias that follows its verdict."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+
+import polars as pl
+
+from tasks import columns as c
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import (
+    ALIAS_MOVES,
+    GATE_DECISIONS,
+    RANKER_METRICS,
+    RANKING_DAYS,
+    RANKING_GROUPS,
+)
+from tasks.settings import Settings
+from tasks.steps import Step
+from tasks.training import superseded_by
+
+log = logging.getLogger(__name__)
+
+
+def build_groups(day: date, settings: Settings) -> dict[str, int]:
+    """Write the day's whole training set: groups with labels and what was known before each.
+
+    Raises:
+        InputNotReady: events, or the newest listing day's features, are absent.
+    """
+    from tasks.ranker.groups import build, summary
+
+    lake = Lake(settings)
+    if superseded(lake, day, RANKING_GROUPS, RANKING_DAYS):
+        return {}
+    groups, days = build(lake, day)
+    lake.write_day(RANKING_DAYS, day, days)
+    lake.write_day(RANKING_GROUPS, day, groups)
+    return summary(days, groups)
+
+
+def train_ranker(day: date, settings: Settings) -> dict[str, int]:
+    """Train, judge on held-out days, record the gate's decision; a refusal is no failure.
+
+    Raises:
+        InputNotReady: the groups of `day` are absent.
+    """
+    from tasks.ranker import evaluation, history, verdict
+
+    lake = Lake(settings)
+    if superseded(lake, day, RANKER_METRICS):
+        return {}
+    groups = lake.read_day(RANKING_GROUPS, day)
+    past = verdict.Past(history.decisions_before(lake, day), history.moves_until(lake, day))
+    found = verdict.judged(groups, day, past, settings)
+    metrics = found.trial.metrics if found else pl.DataFrame(schema=evaluation.METRICS)
+    lake.write_day(RANKER_METRICS, day, metrics)
+    decision = verdict.decision_row(found, settings)
+    lake.append_day(GATE_DECISIONS, day, decision)
+    verdict.track(found, decision)
+    return {"metrics": metrics.height, "customers": int(decision["customers"][0])}
+
+
+def promote(day: date, settings: Settings) -> int:
+    """Make the day's model live if the gate passed it; return how many moves that took.
+
+    Raises:
+        QualityGateFailed: the gate refused the model, or found it too good.
+    """
+    from tasks.ranker import promotion
+    from tasks.ranker.registry import registry_of
+
+    lake = Lake(settings)
+    decision = promotion.newest_decision(
+        lake.read_window(GATE_DECISIONS, day, Window(1, optional=True))
+    )
+    number = promotion.promotable(decision)
+    if decision is None or number is None:
+        log.info(
+            "%s: the live model stays: %s", day, decision[c.REASON] if decision else "superseded"
+        )
+        return 0
+    registry = registry_of(settings)
+    found = registry.version(number)
+    if not promotion.moves_forward(registry.serving(), found):
+        log.info("%s: version %s is not newer than the live one", day, number)
+        return 0
+    reason = str(decision[c.REASON])
+    move = promotion.moved(registry, settings.ranker.model_name, found, "promote", reason)
+    return lake.append_day(ALIAS_MOVES, day, move)
+
+
+def superseded(lake: Lake, day: date, *tables: Table) -> bool:
+    """Return whether a newer day trains instead, and say so in the ledger."""
+    newer = superseded_by(lake, day)
+    if newer is None:
+        return False
+    for table in tables:
+        lake.supersede(table, day, by=newer)
+    log.info("%s is not trained: superseded by %s", day, newer)
+    return True
+
+
+STEPS = (
+    Step(build_groups),
+    Step(train_ranker, after=(build_groups,)),
+    Step(promote, after=(train_ranker,)),
+)
