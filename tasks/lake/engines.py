@@ -133,7 +133,7 @@ def spark_session(settings: Settings) -> SparkSession:
     """Return this process's Spark session, in UTC, sized for small tables."""
     from pyspark.sql import SparkSession
 
-    os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("SPARK_LOCAL_IP", settings.spark_driver_host)
     return (
         SparkSession.builder.master(settings.spark_master)
         .appName("vitrina")
@@ -142,8 +142,8 @@ def spark_session(settings: Settings) -> SparkSession:
         .config("spark.sql.ansi.enabled", "true")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", settings.spark_driver_host)
+        .config("spark.driver.bindAddress", settings.spark_driver_host)
         .config("spark.driver.memory", f"{max(1, int(settings.memory_gb))}g")
         .config("spark.sql.warehouse.dir", str((settings.home / "spark-warehouse").resolve()))
         .getOrCreate()
