@@ -158,6 +158,69 @@ class Lookalikes(Section):
     )
 
 
+class PopularOptions(Section):
+    """Generator `popular`."""
+
+    half_life_days: float = Field(
+        3.0, gt=0, le=365, description="age at which an interaction counts half"
+    )
+    city_prior: float = Field(
+        200.0, gt=0, le=1e6, description="weight of what sells everywhere in a city's shares"
+    )
+
+
+class EaseOptions(Section):
+    """Generator `ease`."""
+
+    regularisation: float = Field(100.0, gt=0, le=1e6, description="added to the diagonal of X'X")
+    half_life_days: float = Field(
+        14.0, gt=0, le=3650, description="age at which an interaction counts half"
+    )
+    max_items: int = Field(
+        8000,
+        ge=10,
+        le=40_000,
+        description="most touched items that take part; memory 16 bytes x its square",
+    )
+
+
+class LightFMOptions(Section):
+    """Generator `lightfm`."""
+
+    width: int = Field(32, ge=2, le=512, description="numbers in an embedding")
+    epochs: int = Field(10, ge=1, le=500, description="passes over the interactions")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="first step of Adagrad")
+    item_alpha: float = Field(1e-6, ge=0, le=1, description="L2 penalty on item features")
+    max_sampled: int = Field(
+        10, ge=1, le=1000, description="negatives tried per positive before WARP gives up"
+    )
+
+
+class SASRecOptions(Section):
+    """Generator `sasrec`."""
+
+    width: int = Field(
+        64, ge=4, le=1024, description="numbers in an embedding; a multiple of heads"
+    )
+    length: int = Field(50, ge=2, le=1000, description="items in a window")
+    blocks: int = Field(2, ge=1, le=16, description="transformer blocks")
+    heads: int = Field(1, ge=1, le=16, description="attention heads per block")
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
+    epochs: int = Field(4, ge=1, le=1000, description="passes over the windows")
+    batch: int = Field(64, ge=1, le=4096, description="windows in a step")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="step of Adam")
+    features: bool = Field(True, description="add the embeddings of an item's features to its own")
+    shift: float = Field(
+        1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
+    )
+    full_softmax_items: int = Field(
+        20_000, ge=0, le=10**7, description="largest catalogue with a full softmax"
+    )
+    negatives: int = Field(
+        512, ge=1, le=100_000, description="shared negatives of a batch above that"
+    )
+
+
 class Candidates(Section):
     """Candidate generators."""
 

@@ -31,6 +31,8 @@ LOOKALIKE_SCORES = Table(
     part=c.LOOKALIKE_SEGMENT,
     due_hour=6,
 )
+_SIZE = Column(pl.Float64, nullable=True, low=0)
+
 THRESHOLD_CARDS = Table(
     "threshold_cards",
     "fitted",
@@ -41,10 +43,18 @@ THRESHOLD_CARDS = Table(
         "precision_low": _SHARE,
         "precision_high": _SHARE,
         "recall": _SHARE,
-        "lift": Column(pl.Float64, nullable=True, low=0),
-        "expected_buyers": Column(pl.Float64, nullable=True, low=0),
+        "recall_low": _SHARE,
+        "recall_high": _SHARE,
+        "lift": _SIZE,
+        "lift_low": _SIZE,
+        "lift_high": _SIZE,
+        "expected_buyers": _SIZE,
+        "expected_low": _SIZE,
+        "expected_high": _SIZE,
+        "base_rate": _SHARE,
         "suggestion": Column(pl.String, nullable=True, values=("sure", "wide")),
         "verdict": Column(pl.String, values=("ok", "no signal", "too few")),
+        c.REASON: Column(pl.String, nullable=True),
         "auc": _SHARE,
         "auc_low": _SHARE,
         "auc_high": _SHARE,

@@ -1,0 +1,1 @@
+"""Look-alikes: who is most likely to do next what the seeds of a segment did."""

@@ -1,0 +1,96 @@
+"""The registry of segments: one file of `sql/lookalike_seeds/` each, with a declared header.
+
+The text selects who did the seed thing and on which day, `user_id, day`, from `events`, `items` and
+`item_attributes`. The header declares name, owner, what a seed is, and these windows:
+
+window_days   how far back a seed act makes somebody a seed already, and so not eligible
+gap_days      features end that many days before the anchor; at least one
+horizon_days  the target: the seed thing in (D, D + horizon]
+lasting_trait yes if having done it once says what somebody is, whatever the day
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import ContractViolation
+from tasks.lake.engines import SQL_FOLDER
+
+SEEDS_FOLDER = SQL_FOLDER / "lookalike_seeds"
+NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
+LINE = re.compile(r"-- (\w+): (.+)")
+TEXTS = ("name", "owner", "seed")
+DAYS = {"window_days": (1, 400), "gap_days": (1, 30), "horizon_days": (1, 60)}
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A look-alike segment as its file declares it."""
+
+    name: str
+    owner: str
+    seed: str
+    window_days: int
+    gap_days: int
+    horizon_days: int
+    lasting_trait: bool
+
+    @property
+    def sql(self) -> str:
+        """The statement's name below `sql/`."""
+        return f"{SEEDS_FOLDER.name}/{self.name}"
+
+
+def segments(folder: Path = SEEDS_FOLDER) -> dict[str, Segment]:
+    """Return every declared segment by name, in order.
+
+    Raises:
+        ContractViolation: a header breaks a rule; the message names file and rule.
+    """
+    return {path.stem: _declared(path) for path in sorted(folder.glob("*.sql"))}
+
+
+def segment_of(name: str, folder: Path = SEEDS_FOLDER) -> Segment:
+    """Return one segment; the name is checked before it touches a path.
+
+    Raises:
+        ContractViolation: there is no such segment, or its header breaks a rule.
+    """
+    known = sorted(path.stem for path in folder.glob("*.sql"))
+    if not NAME.fullmatch(name) or name not in known:
+        raise ContractViolation(f"no look-alike segment {name!r}; there are {', '.join(known)}")
+    return _declared(folder / f"{name}.sql")
+
+
+def _declared(path: Path) -> Segment:
+    matches = [match for match in map(LINE.fullmatch, _header(path)) if match]
+    told = {str(match[1]): str(match[2]) for match in matches}
+    wanted = {*TEXTS, *DAYS, "lasting_trait"}
+    for name in sorted(wanted - told.keys()):
+        raise ContractViolation(f"{path.name}: the header lacks '-- {name}: ...'")
+    if told["name"] != path.stem or not NAME.fullmatch(path.stem):
+        raise ContractViolation(
+            f"{path.name}: the header's name is {told['name']!r}, not the file's"
+        )
+    if told["lasting_trait"] not in ("yes", "no"):
+        raise ContractViolation(f"{path.name}: lasting_trait is yes or no")
+    window, gap, horizon = (_days(path, name, told[name]) for name in DAYS)
+    lasting = told["lasting_trait"] == "yes"
+    return Segment(path.stem, told["owner"], told["seed"], window, gap, horizon, lasting)
+
+
+def _header(path: Path) -> list[str]:
+    lines = path.read_text().splitlines()
+    end = next((place for place, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    return [line.rstrip() for line in lines[:end]]
+
+
+def _days(path: Path, name: str, told: str) -> int:
+    low, high = DAYS[name]
+    if not told.isdecimal() or not low <= int(told) <= high:
+        raise ContractViolation(
+            f"{path.name}: {name} is {told!r}, not a number from {low} to {high}"
+        )
+    return int(told)

@@ -1,0 +1,174 @@
+"""Look-alike audiences: one mapped task per segment file of `sql/lookalike_seeds/`.
+
+Probability = P(seed thing in (D, D + horizon] | features up to D - gap) for everybody eligible on
+D. Anchors of the past train, calibrate and judge it; see `tasks/lookalikes/windows.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import date, timedelta
+
+import polars as pl
+
+from tasks import columns as c
+from tasks import tracking
+from tasks.errors import ContractViolation, InputNotReady
+from tasks.features.calendar import calendar
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import (
+    CUSTOMERS,
+    EVENTS,
+    ITEM_ATTRIBUTES,
+    ITEMS,
+    LOOKALIKE_FEATURES,
+    LOOKALIKE_SCORES,
+    THRESHOLD_CARDS,
+)
+from tasks.lookalikes.picture import reliability_figure
+from tasks.lookalikes.registry import Segment, segment_of, segments
+from tasks.lookalikes.scoring import Evidence, Scored, score_people
+from tasks.lookalikes.windows import Plan, plan_of
+from tasks.settings import Settings
+from tasks.steps import Step
+from tasks.training import superseded_by
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_DAYS = 7
+"""How far an empty night carries the last snapshot on."""
+SEED_COLUMNS = {c.USER_ID: pl.String, "day": pl.Date}
+
+
+def list_segments(day: date, settings: Settings) -> list[str]:
+    """Write every anchor's features and return the segments; none if the day does not train."""
+    lake = Lake(settings)
+    if by := superseded_by(lake, day):
+        lake.supersede(LOOKALIKE_FEATURES, day, by)
+        return []
+    known = segments()
+    for feature_day in feature_days(lake, day, list(known.values())):
+        write_features(feature_day, settings)
+    return list(known)
+
+
+def score_segment(day: date, settings: Settings, key: str) -> dict[str, int]:
+    """Write one segment's probabilities and threshold card and return their row counts.
+
+    Raises:
+        ContractViolation: there is no such segment, or its SELECT is not `user_id, day`.
+        QualityGateFailed: the probabilities are degenerate; nothing is written.
+    """
+    lake = Lake(settings)
+    plan = anchors_of(lake, day, segment_of(key))
+    scored = score_people(plan, evidence_of(lake, plan), settings.lookalikes)
+    track(scored)
+    people = lake.write_day(LOOKALIKE_SCORES, day, scored.scores, key)
+    return {"people": people, "thresholds": lake.write_day(THRESHOLD_CARDS, day, scored.card, key)}
+
+
+def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
+    """Check that every segment has its scores and card, and return what there is.
+
+    Raises:
+        InputNotReady: naming the segments that have none.
+    """
+    lake = Lake(settings)
+    names = list(segments())
+    if by := superseded_by(lake, day):
+        for name in names:
+            lake.supersede(LOOKALIKE_SCORES, day, by, name)
+            lake.supersede(THRESHOLD_CARDS, day, by, name)
+        return {"segments": 0}
+    if absent := [name for name in names if name not in lake.parts(THRESHOLD_CARDS, day)]:
+        raise InputNotReady(f"{day}: no card of {', '.join(absent)}; clear their score_segment")
+    cards = pl.concat([lake.read_day(THRESHOLD_CARDS, day, name) for name in names])
+    offered = cards.filter(pl.col("verdict") == "ok")[c.LOOKALIKE_SEGMENT].n_unique()
+    return {"segments": len(names), "offered": offered, "refused": len(names) - offered}
+
+
+def feature_days(lake: Lake, day: date, known: list[Segment]) -> list[date]:
+    """Return the partitions of features that the segments' anchors need, in order."""
+    plans = [anchors_of(lake, day, segment) for segment in known]
+    wanted = {plan.feature_day(anchor) for plan in plans for anchor in plan.anchors}
+    first = lake.first_day()
+    return sorted({day} | {needed for needed in wanted if needed > first})
+
+
+def write_features(day: date, settings: Settings) -> int:
+    """Write the features of `day`, which end the day before, and return the row count."""
+    lake = Lake(settings)
+    days = settings.lookalikes.window_days
+    snapshot = Window(SNAPSHOT_DAYS, ends=-1)
+    rows = lake.select(
+        "lookalike_features",
+        day,
+        {EVENTS: Window(days, ends=-1), ITEMS: snapshot, ITEM_ATTRIBUTES: snapshot},
+        frames={"calendar": calendar(day - timedelta(days=1), days)},
+    )
+    return lake.write_day(LOOKALIKE_FEATURES, day, rows)
+
+
+def anchors_of(lake: Lake, day: date, segment: Segment) -> Plan:
+    """Return the segment's anchors that history reaches."""
+    options = lake.settings.lookalikes
+    return plan_of(segment, day, lake.first_day(), options.history_days, options.training_anchors)
+
+
+def evidence_of(lake: Lake, plan: Plan) -> Evidence:
+    """Read what the segment is learnt from."""
+    days = (plan.day - plan.first_seed_day).days + 1
+    inputs = {EVENTS: days, ITEMS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS}
+    seeds = lake.select(plan.segment.sql, plan.day, inputs)
+    features = {anchor: features_of(lake, plan.feature_day(anchor)) for anchor in plan.anchors}
+    return Evidence(
+        features=features,
+        known={anchor: known_people(lake, anchor, rows) for anchor, rows in features.items()},
+        seeds=seed_acts(plan.segment, seeds),
+        purchases=lake.select("lookalike_purchases", plan.day, {EVENTS: days}),
+    )
+
+
+def features_of(lake: Lake, day: date) -> pl.DataFrame:
+    """Return the features of one partition; none before history."""
+    return lake.read_window(LOOKALIKE_FEATURES, day, 1).drop(c.DT)
+
+
+def known_people(lake: Lake, day: date, features: pl.DataFrame) -> pl.DataFrame:
+    """Return `user_id` of the newest customer snapshot and of everybody with features."""
+    snapshots = lake.read_window(CUSTOMERS, day, SNAPSHOT_DAYS)
+    newest = snapshots.filter(pl.col(c.DT) == pl.col(c.DT).max())
+    return pl.concat([newest.select(c.USER_ID), features.select(c.USER_ID)]).unique()
+
+
+def seed_acts(segment: Segment, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `user_id, day` of the seed acts, each once.
+
+    Raises:
+        ContractViolation: the segment's SELECT gives other columns or types, or nulls.
+    """
+    if dict(rows.schema) != SEED_COLUMNS:
+        told = ", ".join(f"{name} {dtype}" for name, dtype in rows.schema.items())
+        raise ContractViolation(
+            f"{segment.sql}.sql selects {told}; wanted: user_id String, day Date"
+        )
+    if nulls := rows.height - rows.drop_nulls().height:
+        raise ContractViolation(f"{segment.sql}.sql: {nulls} rows hold a null user_id or day")
+    return rows.unique().sort(c.USER_ID, "day")
+
+
+def track(scored: Scored) -> None:
+    """Log metrics, the card and pictures of one segment."""
+    tracking.metrics(scored.metrics)
+    tracking.text("card.csv", scored.card.write_csv())
+    if scored.judged is not None:
+        tracking.figure("reliability.png", reliability_figure(scored.judged))
+    if scored.drivers is not None:
+        tracking.text("drivers.csv", scored.drivers.head(100).write_csv())
+
+
+STEPS = (
+    Step(list_segments),
+    Step(score_segment, after=(list_segments,), mapped_over=list_segments),
+    Step(publish_lookalikes, after=(score_segment,)),
+)
