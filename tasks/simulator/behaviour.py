@@ -23,7 +23,7 @@ from tasks.simulator.catalogue import season_fit
 from tasks.simulator.customers import buying, tastes, trait_days
 from tasks.simulator.draws import Flags, Floats, Ints, Stream, logistic
 from tasks.simulator.listings import Lists, item_scores, shelves
-from tasks.simulator.sessions import DAY_SECONDS, OTHER, Requests, interests, listing_ids, session_ids
+from tasks.simulator.sessions import DAY_SECONDS, OTHER, UNKNOWN_PLATFORM, Requests, interests
 from tasks.simulator.state import LONG_AGO, MOVES, NOTHING, State
 from tasks.simulator.world import World
 
@@ -118,12 +118,12 @@ def p_examined(world: World, met: Encounters) -> Floats:
 def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
     """Return importance x taste of each attribute that means something, by attribute."""
     terms: dict[str, Floats] = {}
-    group = world.catalogue.group[met.item]
+    group, vectors = world.catalogue.group[met.item], world.customers.vectors(met.customer, met.day)
     for number, attribute in enumerate(world.parameters.attributes):
         importance = np.array([attribute.importance.get(name, 0.0) for name in GROUPS])
         if importance.any():
             codes, count = world.catalogue.values[attribute.name][met.item], len(world.catalogue.names[attribute.name])
-            taste = tastes(world.customers, met.customer, number, codes, count, met.day)
+            taste = tastes(world.customers, met.customer, vectors, number, codes, count)
             terms[attribute.name] = world.parameters.importance_scale * importance[group] * taste
     return terms
 
@@ -238,41 +238,38 @@ def _orders(world: World, plan: Requests, carts: Encounters, utility: Floats, at
     days = np.where(delay < parameters.order_later, 1 + (delay / parameters.order_later * 3).astype(np.int64), 0)
     wait = (60 + 600 * delay).astype(np.int64) + days * (DAY_SECONDS - 3600)
     rows = _rows(world, plan, orders, ORDER, at + wait * MICROSECONDS, np.full(len(orders), NOTHING))
-    later = pl.Series(days > 0)
+    session = np.where(days > 0, NOTHING, rows["session"].to_numpy())
+    return _unlisted_rows(rows).with_columns(
+        pl.Series("session", session), pl.Series("quantity", _quantities(world, orders))
+    )
+
+
+def _unlisted_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    nothing = pl.lit(NOTHING, pl.Int64)
     return rows.with_columns(
-        pl.when(~later).then("session"), pl.lit(None, pl.String).alias("listing_id"),
-        pl.lit(NOTHING, pl.Int64).alias("position"), _quantities(world, orders).alias("quantity"),
-        pl.lit(NOTHING, pl.Int64).alias("request"), pl.lit(OTHER, pl.Int64).alias("surface"),
-    )  # fmt: skip
+        nothing.alias("request"), nothing.alias("position"), pl.lit(OTHER, pl.Int64).alias("surface")
+    )
 
 
-def _quantities(world: World, orders: Encounters) -> pl.Series:
+def _quantities(world: World, orders: Encounters) -> Ints:
     repeatable = np.array([entry.repeatable for entry in world.parameters.categories])
     several = repeatable[world.catalogue.category[orders.item]] & (drawn(world, Stream.ORDER, orders) < 0.15)
-    return pl.Series(np.where(several, 2, 1), dtype=pl.Int64)
+    return np.where(several, 2, 1)
 
 
 def _rows(world: World, plan: Requests, met: Encounters, kind: int, at: Ints, dwell: Ints) -> pl.DataFrame:
-    price = world.catalogue.prices(met.day)[met.item]
-    listing = pl.concat([listing_ids(plan), pl.Series([None], dtype=pl.String)])
+    number = met.turn - REVISIT_TURN
+    session = np.where(met.request >= 0, plan.session[met.request], number) if len(plan) else number
     bought = kind in (CART, ORDER, RETURN)
     return pl.DataFrame(
         {
             "kind": np.full(len(met), kind), "at": at, "customer": met.customer, "item": met.item,
-            "request": met.request, "session": _sessions(plan, met), "platform": met.platform,
-            "surface": np.minimum(met.surface, OTHER), "listing_id": listing.gather(met.request % len(listing)),
-            "position": met.position, "dwell": dwell, "price": price,
+            "request": met.request, "session": session, "platform": met.platform, "surface": met.surface,
+            "position": met.position, "dwell": dwell, "price": world.catalogue.prices(met.day)[met.item],
             "quantity": np.full(len(met), 1 if bought else NOTHING),
         },
-        schema=MOVES,
+        schema=dict.fromkeys(MOVES, pl.Int64),
     )  # fmt: skip
-
-
-def _sessions(plan: Requests, met: Encounters) -> pl.Series:
-    number = met.turn - REVISIT_TURN
-    if len(plan):
-        number = np.where(met.request >= 0, plan.session[met.request], number)
-    return session_ids(plan.day, met.customer, number)
 
 
 def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
@@ -284,6 +281,6 @@ def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
     wait = 3 + world.draws.uniform(Stream.RETURN, who, item, day.toordinal(), 1) * 9
     moment = orders["at"].to_numpy() + (wait * DAY_SECONDS).astype(np.int64) * MICROSECONDS
     return orders.with_columns(
-        pl.Series("at", moment), pl.lit(RETURN, pl.Int64).alias("kind"), pl.lit(None, pl.String).alias("session"),
-        pl.lit(4, pl.Int64).alias("platform"),
+        pl.Series("at", moment), pl.lit(RETURN, pl.Int64).alias("kind"),
+        pl.lit(NOTHING, pl.Int64).alias("session"), pl.lit(UNKNOWN_PLATFORM, pl.Int64).alias("platform"),
     ).filter(pl.Series(back))  # fmt: skip

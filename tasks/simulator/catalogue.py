@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -33,11 +34,6 @@ UNROTATED = (SIZE, GENDER, COLLECTION)
 NEVER_MISSING = (BRAND, COLOUR, SIZE, GENDER, STYLE, COLLECTION)
 _HEADS = ("Nor", "Vel", "Lum", "Tar", "Mio", "Sol", "Bel", "Kar", "Ru", "Fen", "Ada", "Wil", "Os", "Pe")
 _TAILS = ("da", "vik", "ra", "mont", "lie", "son", "ta", "berg", "no", "sey", "lle", "ka")
-
-
-def item_ids(indices: Ints) -> pl.Series:
-    """Return the public ids of items."""
-    return "i" + pl.Series(c.ITEM_ID, indices).cast(pl.String).str.zfill(6)
 
 
 def brand_name(index: int) -> str:
@@ -84,6 +80,21 @@ class Catalogue:
     def indices(self) -> Ints:
         """All item indices."""
         return np.arange(self.size)
+
+    @cached_property
+    def ids(self) -> pl.Series:
+        """Public ids by index."""
+        return "i" + pl.Series(c.ITEM_ID, self.indices).cast(pl.String).str.zfill(6)
+
+    @cached_property
+    def attribute_rows(self) -> pl.DataFrame:
+        """Attribute values of all items, long, with each item's `first_day`."""
+        categories = [entry.name for entry in self.parameters.categories]
+        wide = {c.CATEGORY: named(categories, self.category)}
+        wide |= {name: named(names, self.values[name]) for name, names in self.names.items()}
+        rows = pl.DataFrame({c.ITEM_ID: self.ids, "first_day": self.first_day, **wide})
+        long = rows.unpivot(index=[c.ITEM_ID, "first_day"], variable_name=c.ATTRIBUTE, value_name=c.VALUE)
+        return long.drop_nulls().sort(c.ITEM_ID, c.ATTRIBUTE)
 
     def on_sale(self, day: date) -> Flags:
         """Items that have been seen by `day`."""
@@ -220,7 +231,7 @@ def items_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
     categories = catalogue.parameters.categories
     return pl.DataFrame(
         {
-            c.ITEM_ID: item_ids(shown),
+            c.ITEM_ID: catalogue.ids.gather(shown),
             c.CATEGORY_GROUP: named(GROUPS, catalogue.group[shown]),
             c.CATEGORY: named([entry.name for entry in categories], catalogue.category[shown]),
             c.BRAND: _value_column(catalogue, BRAND, shown),
@@ -238,13 +249,8 @@ def items_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
 
 def attributes_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
     """Return the long snapshot of attribute values that lands on `day`."""
-    shown = np.flatnonzero(catalogue.on_sale(day))
-    ids = item_ids(shown)
-    names = [entry.name for entry in catalogue.parameters.categories]
-    parts = [_attribute_rows(ids, c.CATEGORY, named(names, catalogue.category[shown]))]
-    for attribute in catalogue.names:
-        parts.append(_attribute_rows(ids, attribute, _value_column(catalogue, attribute, shown)))
-    return pl.concat(parts).drop_nulls().sort(c.ITEM_ID, c.ATTRIBUTE)
+    known = catalogue.attribute_rows.filter(pl.col("first_day") <= (day - catalogue.opened).days)
+    return known.drop("first_day")
 
 
 def named(names: tuple[str, ...] | list[str], codes: Ints) -> pl.Series:
@@ -255,11 +261,6 @@ def named(names: tuple[str, ...] | list[str], codes: Ints) -> pl.Series:
 
 def _value_column(catalogue: Catalogue, attribute: str, shown: Ints) -> pl.Series:
     return named(catalogue.names[attribute], catalogue.values[attribute][shown])
-
-
-def _attribute_rows(ids: pl.Series, attribute: str, values: pl.Series) -> pl.DataFrame:
-    rows = pl.DataFrame({c.ITEM_ID: ids, c.VALUE: values})
-    return rows.select(c.ITEM_ID, pl.lit(attribute).alias(c.ATTRIBUTE), c.VALUE)
 
 
 def _city_lists(cities: tuple[str, ...], masks: Ints) -> pl.Series:

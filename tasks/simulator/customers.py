@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -24,8 +25,8 @@ NEVER_ENDING_DAYS = 100_000
 _PLATFORM_SHARES = np.cumsum([0.28, 0.24, 0.28, 0.2])
 (
     _GENDER, _GENDER_KNOWN, _BIRTH, _BIRTH_KNOWN, _CITY, _PLATFORM, _CONSENT, _JOINED,
-    _RATE, _BUYER, _PRICE, _PERIOD, _EFFECT,
-) = range(13)  # fmt: skip
+    _RATE, _BUYER, _PRICE, _PERIOD, _EFFECT, _BIRTH_SKEW,
+) = range(14)  # fmt: skip
 
 
 def user_ids(indices: Ints) -> pl.Series:
@@ -68,6 +69,11 @@ class Customers:
         """All customer indices."""
         return np.arange(self.size)
 
+    @cached_property
+    def ids(self) -> pl.Series:
+        """Public ids by index."""
+        return user_ids(self.indices)
+
     def present(self, day: date) -> Flags:
         """Customers who have joined by `day`."""
         return self.joined <= (day - self.opened).days
@@ -89,13 +95,13 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
         return draws.normal(Stream.CUSTOMER, who, what)
 
     gender = (uniform(_GENDER) < 0.42).astype(np.int64)
-    birth_year = (1952 + 56 * (uniform(_BIRTH) + uniform(_BIRTH_KNOWN) ** 2) / 2).astype(np.int64)
+    birth_year = (1952 + 56 * (uniform(_BIRTH) + uniform(_BIRTH_SKEW) ** 2) / 2).astype(np.int64)
     first, second = _vectors(parameters, draws, gender, birth_year)
     late = draws.uniform(Stream.CUSTOMER, who, _JOINED) / parameters.late_joiners
     sizes = draws.normal(Stream.CUSTOMER_SIZE, who)
     return Customers(
         parameters, draws, opened, gender, uniform(_GENDER_KNOWN) < 0.9, birth_year,
-        normal(_BIRTH_KNOWN) < 1.0,
+        uniform(_BIRTH_KNOWN) < 0.85,
         draws.choice(zipf_cumulative(len(parameters.cities), parameters.city_zipf), Stream.CUSTOMER, who, _CITY),
         draws.choice(_PLATFORM_SHARES, Stream.CUSTOMER, who, _PLATFORM),
         uniform(_CONSENT) < 0.62,
@@ -128,16 +134,19 @@ def value_vectors(parameters: Parameters, draws: Draws, attribute: int, count: i
     return draws.normal(Stream.VALUE_VECTOR, attribute, values, axes) / np.sqrt(parameters.vector_length)
 
 
-def tastes(customers: Customers, who: Ints, attribute: int, codes: Ints, count: int, day: date) -> Floats:
-    """Return how much each customer of `who` likes the value at the same place in `codes`; 0 where absent."""
+def tastes(customers: Customers, who: Ints, vectors: Floats, attribute: int, codes: Ints, count: int) -> Floats:
+    """Return how much each customer of `who` likes the value at the same place in `codes`; 0 where absent.
+
+    `vectors` are those of `who` on the day.
+    """
     name = customers.parameters.attributes[attribute].name
     if name == GENDER:
         return gender_tastes(customers, who, codes)
     if name == SIZE:
         return size_tastes(customers, who, codes)
     shared = customers.parameters.taste_shared
-    vectors = value_vectors(customers.parameters, customers.draws, attribute, count)
-    common = np.einsum("ij,ij->i", customers.vectors(who, day), vectors[codes])
+    values = value_vectors(customers.parameters, customers.draws, attribute, count)
+    common = np.einsum("ij,ij->i", vectors, values[codes])
     whim = customers.draws.normal(Stream.TASTE, who, attribute, codes)
     return np.where(codes < 0, 0.0, np.sqrt(shared) * common + np.sqrt(1 - shared) * whim)
 
@@ -181,7 +190,7 @@ def customers_frame(customers: Customers, day: date) -> pl.DataFrame:
     birth = pl.Series(np.where(customers.birth_known[here], customers.birth_year[here], 0), dtype=pl.Int32)
     return pl.DataFrame(
         {
-            c.USER_ID: user_ids(here),
+            c.USER_ID: customers.ids.gather(here),
             c.GENDER: named(("female", "male"), gender),
             c.BIRTH_YEAR: birth.replace(0, None),
             c.CITY: named(customers.parameters.cities, customers.city[here]),
@@ -197,12 +206,12 @@ def trait_frame(customers: Customers, first_day: date, days: int) -> pl.DataFram
         for day in (first_day + timedelta(shift) for shift in range(days)):
             since = trait_days(customers, number, day)
             began = np.flatnonzero(since == 0 if day > first_day else since < trait.browse_days + trait.buy_days)
-            parts.append(_trait_rows(trait, began, [day - timedelta(int(age)) for age in since[began]]))
+            parts.append(_trait_rows(trait, customers.ids.gather(began), [day - timedelta(int(age)) for age in since[began]]))
     return pl.concat(parts).sort(c.USER_ID, "trait", "began")
 
 
-def _trait_rows(trait: Trait, who: Ints, began: list[date]) -> pl.DataFrame:
-    rows = pl.DataFrame({c.USER_ID: user_ids(who), "began": pl.Series(began, dtype=pl.Date)})
+def _trait_rows(trait: Trait, ids: pl.Series, began: list[date]) -> pl.DataFrame:
+    rows = pl.DataFrame({c.USER_ID: ids, "began": pl.Series(began, dtype=pl.Date)})
     return rows.with_columns(
         pl.lit(trait.name).alias("trait"), (pl.col("began") + pl.duration(days=trait.browse_days)).alias("buys_from")
     )

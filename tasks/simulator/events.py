@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.simulator.catalogue import item_ids, named
-from tasks.simulator.customers import user_ids
+from tasks.simulator.catalogue import named
 from tasks.simulator.draws import Ints
 from tasks.simulator.listings import RANKED, SHUFFLED, Lists, queries, shown_scope
-from tasks.simulator.sessions import Requests
+from tasks.simulator.sessions import Requests, listing_ids, session_ids
 from tasks.simulator.world import World
 
 MOMENT = pl.Datetime("us", "UTC")
@@ -47,13 +46,13 @@ def events_frame(world: World, plan: Requests, lists: Lists, moves: pl.DataFrame
             c.EVENT_ID: f"{plan.day:%y%m%d}-"
             + pl.Series(np.arange(moves.height)).cast(pl.String).str.zfill(7),
             c.TS: moments(plan.day, moves["at"].to_numpy()),
-            c.USER_ID: user_ids(customer),
-            c.SESSION_ID: moves["session"],
+            c.USER_ID: world.customers.ids.gather(customer),
+            c.SESSION_ID: _sessions(world, plan, moves),
             c.EVENT_TYPE: named(c.EVENT_TYPES, moves["kind"].to_numpy()),
-            c.ITEM_ID: item_ids(moves["item"].to_numpy()),
+            c.ITEM_ID: world.catalogue.ids.gather(moves["item"].to_numpy()),
             c.PLATFORM: named(c.PLATFORMS, moves["platform"].to_numpy()),
             c.SURFACE: named(c.SURFACES, moves["surface"].to_numpy()),
-            c.LISTING_ID: moves["listing_id"],
+            c.LISTING_ID: _of_request(listing_ids(world, plan), request),
             c.LISTING_KIND: slots["kind"],
             c.LISTING_CATEGORY: _of_request(shown_scope(world, plan), request),
             c.QUERY: _of_request(queries(world, plan), request),
@@ -71,6 +70,11 @@ def events_frame(world: World, plan: Requests, lists: Lists, moves: pl.DataFrame
 
 def _of_request(values: pl.Series, request: Ints) -> pl.Series:
     return pl.concat([values, pl.Series([None], dtype=values.dtype)]).gather(request % (len(values) + 1))
+
+
+def _sessions(world: World, plan: Requests, moves: pl.DataFrame) -> pl.Series:
+    names = session_ids(world, plan.day, moves["customer"].to_numpy(), moves["session"].to_numpy())
+    return names.set(moves["session"] < 0, None)
 
 
 def _known(values: pl.Series) -> pl.Series:

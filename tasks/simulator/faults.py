@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.simulator.catalogue import item_ids
 from tasks.simulator.customers import user_ids
 from tasks.simulator.draws import Draws, Floats, Ints, Stream
 from tasks.simulator.events import SCHEMA, midnight, moments
@@ -93,7 +92,7 @@ def _rush(world: World, day: date, account: int, count: int, hour: int, seconds:
         c.USER_ID: user_ids(np.full(count, account)),
         c.SESSION_ID: pl.Series([f"{day:%y%m%d}-a{account}"] * count),
         c.EVENT_TYPE: pl.Series([c.VIEW] * count),
-        c.ITEM_ID: item_ids(item),
+        c.ITEM_ID: world.catalogue.ids.gather(item),
         c.PLATFORM: pl.Series(["web"] * count),
         c.SURFACE: pl.Series(["catalogue"] * count),
         c.PRICE: pl.Series(world.catalogue.prices(day)[item]),

@@ -16,7 +16,6 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.simulator.attributes import COLOUR
-from tasks.simulator.catalogue import item_ids
 from tasks.simulator.draws import Flags, Floats, Ints, Stream
 from tasks.simulator.sessions import Requests, listing_ids
 from tasks.simulator.state import NOTHING, State
@@ -158,13 +157,13 @@ def _slot_places(world: World, plan: Requests, rows: Ints, length: Ints, number:
     return 2 + ((number + drawn) * part).astype(np.int64)
 
 
-def lists_frame(plan: Requests, lists: Lists) -> pl.DataFrame:
+def lists_frame(world: World, plan: Requests, lists: Lists) -> pl.DataFrame:
     """Return lists as a policy gives them: `listing_id, position, item_id` and what was drawn."""
     return pl.DataFrame(
         {
-            c.LISTING_ID: listing_ids(plan).gather(lists.request),
+            c.LISTING_ID: listing_ids(world, plan).gather(lists.request),
             c.POSITION: pl.Series(lists.position, dtype=pl.Int32),
-            c.ITEM_ID: item_ids(lists.item),
+            c.ITEM_ID: world.catalogue.ids.gather(lists.item),
             c.LISTING_KIND: pl.Series([RANKED, SHUFFLED]).gather(lists.is_shuffled.astype(np.int64)),
             c.IS_EXPLORED: lists.is_explored,
             c.PROPENSITY: pl.Series(lists.propensity).fill_nan(None),
@@ -178,7 +177,7 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
     Raises:
         ValueError: a listing was not asked for, or an item is not of this shop.
     """
-    known = pl.DataFrame({c.LISTING_ID: listing_ids(plan), "request": np.arange(len(plan))})
+    known = pl.DataFrame({c.LISTING_ID: listing_ids(world, plan), "request": np.arange(len(plan))})
     rows = frame.join(known, on=c.LISTING_ID, how="left").sort("request", c.POSITION)
     item = rows[c.ITEM_ID].str.slice(1).cast(pl.Int64).to_numpy()
     if rows["request"].null_count() or item.max(initial=0) >= world.catalogue.size:

@@ -31,7 +31,7 @@ class Parameters:
     quality_sd: float = 0.35
     price_sd: float = 0.5
 
-    sessions_per_day: float = 0.31
+    sessions_per_day: float = 0.33
     sessions_sd: float = 0.9
     late_joiners: float = 0.12
     joining_days: int = 60
@@ -83,15 +83,15 @@ class Parameters:
     bought_again: float = 1.6
     rest_days: int = 10
     trait_need: float = 1.5
-    view_intercept: float = -1.75
+    view_intercept: float = -1.95
     view_slope: float = 0.75
-    cart_intercept: float = -2.55
+    cart_intercept: float = -3.9
     cart_slope: float = 0.85
     favorite_intercept: float = -3.6
     favorite_slope: float = 0.5
-    order_intercept: float = -0.35
+    order_intercept: float = -0.9
     order_slope: float = 0.25
-    return_intercept: float = -2.3
+    return_intercept: float = -1.55
     order_later: float = 0.15
     revisit: float = 0.2
     memory: int = 12

@@ -17,7 +17,7 @@ import polars as pl
 from tasks import columns as c
 from tasks.simulator.attributes import COLOUR, GROUPS, STYLE
 from tasks.simulator.catalogue import in_promotion
-from tasks.simulator.customers import browsing, buying, trait_days, user_ids, value_vectors
+from tasks.simulator.customers import browsing, buying, trait_days, value_vectors
 from tasks.simulator.draws import Floats, Ints, Stream
 from tasks.simulator.state import NOTHING, State
 from tasks.simulator.world import World
@@ -245,15 +245,12 @@ def _queried_colours(world: World, plan: Requests) -> Ints:
     return np.where(coloured & ~plain, colour, NOTHING)
 
 
-def session_ids(day: date, customer: Ints, session: Ints) -> pl.Series:
+def session_ids(world: World, day: date, customer: Ints, session: Ints) -> pl.Series:
     """Return public session ids."""
-    return pl.select(
-        pl.format("{}-{}-{}", pl.lit(f"{day:%y%m%d}"), user_ids(customer), pl.Series(session))
-    ).to_series()
+    return f"{day:%y%m%d}-" + world.customers.ids.gather(customer) + "-" + pl.Series(session).cast(pl.String)
 
 
-def listing_ids(plan: Requests) -> pl.Series:
+def listing_ids(world: World, plan: Requests) -> pl.Series:
     """Return public listing ids."""
-    return pl.select(
-        pl.format("{}-{}-l{}", pl.lit(f"{plan.day:%y%m%d}"), user_ids(plan.customer), pl.Series(plan.ordinal))
-    ).to_series()
+    ids = world.customers.ids.gather(plan.customer)
+    return f"{plan.day:%y%m%d}-" + ids + "-l" + pl.Series(plan.ordinal).cast(pl.String)

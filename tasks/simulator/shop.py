@@ -18,7 +18,7 @@ from tasks import columns as c
 from tasks.simulator import behaviour, faults, state as states
 from tasks.simulator.attributes import COLLECTION
 from tasks.simulator.catalogue import attributes_frame, items_frame
-from tasks.simulator.customers import customers_frame, user_ids
+from tasks.simulator.customers import customers_frame
 from tasks.simulator.draws import Ints, Stream
 from tasks.simulator.events import MOMENT, SCHEMA, events_frame, midnight
 from tasks.simulator.listings import (
@@ -58,7 +58,7 @@ class Shop:
         """Return a shop that opens on `day`."""
         here = world(parameters, seed, day, customers, items)
         state = opening_state(opening_popularity(here), customers, parameters.memory)
-        return cls(here, state, pl.DataFrame(schema=MOVES), pl.DataFrame(schema=SCHEMA), day)
+        return cls(here, state, pl.DataFrame(schema=dict.fromkeys(MOVES, pl.Int64)), pl.DataFrame(schema=SCHEMA), day)
 
     @classmethod
     def resumed(
@@ -87,9 +87,9 @@ class Shop:
         plan = self._plan(day)
         return pl.DataFrame(
             {
-                c.LISTING_ID: listing_ids(plan),
-                c.USER_ID: user_ids(plan.customer),
-                c.SESSION_ID: session_ids(day, plan.customer, plan.session),
+                c.LISTING_ID: listing_ids(self.world, plan),
+                c.USER_ID: self.world.customers.ids.gather(plan.customer),
+                c.SESSION_ID: session_ids(self.world, day, plan.customer, plan.session),
                 c.TS: pl.Series(plan.second * behaviour.MICROSECONDS).cast(pl.Duration("us")) + midnight(day),
                 c.PLATFORM: pl.Series(c.PLATFORMS).gather(plan.platform),
                 c.SURFACE: pl.Series(c.SURFACES).gather(plan.surface),
@@ -103,7 +103,7 @@ class Shop:
     def present_lists(self, day: date) -> pl.DataFrame:
         """Return what the shop's present order shows for the day's requests."""
         plan = self._plan(day)
-        return lists_frame(plan, present_lists(self.world, self.state, plan))
+        return lists_frame(self.world, plan, present_lists(self.world, self.state, plan))
 
     def respond(self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None) -> pl.DataFrame:
         """Return the events that these lists and mailings would cause on `day`; the shop stays as it is.
@@ -205,7 +205,7 @@ class Shop:
         self.state.opted_out[who[leaves]] = 1
         return pl.DataFrame(
             {
-                c.USER_ID: user_ids(who),
+                c.USER_ID: people.ids.gather(who),
                 c.CHANNEL: pl.Series(["email"] * len(who), dtype=pl.String),
                 c.MAILING: pl.Series([f"newsletter_{day}"] * len(who), dtype=pl.String),
                 c.SENT_AT: pl.Series([midnight(day) + timedelta(hours=NEWSLETTER_HOUR)] * len(who), dtype=MOMENT),
@@ -233,8 +233,8 @@ class Shop:
         met = behaviour.listed(plan, lists)
         utility = behaviour.utilities(self.world, self.state, met)
         view = behaviour.p_view(self.world, utility)
-        return lists_frame(plan, lists).with_columns(
-            user_ids(met.customer),
+        return lists_frame(self.world, plan, lists).with_columns(
+            self.world.customers.ids.gather(met.customer),
             pl.Series(c.P_EXAMINED, behaviour.p_examined(self.world, met)),
             pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, met, utility)),
             pl.Series("utility", utility),

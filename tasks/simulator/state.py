@@ -19,21 +19,10 @@ from tasks.simulator.draws import Floats, Ints
 
 NOTHING = -1
 LONG_AGO = -(10**6)
-MOVES = {
-    "kind": pl.Int64,
-    "at": pl.Int64,
-    "customer": pl.Int64,
-    "item": pl.Int64,
-    "request": pl.Int64,
-    "session": pl.String,
-    "platform": pl.Int64,
-    "surface": pl.Int64,
-    "listing_id": pl.String,
-    "position": pl.Int64,
-    "dwell": pl.Int64,
-    "price": pl.Int64,
-    "quantity": pl.Int64,
-}
+MOVES = (
+    "kind", "at", "customer", "item", "request", "session", "platform", "surface", "position",
+    "dwell", "price", "quantity",
+)  # fmt: skip
 
 
 @dataclass

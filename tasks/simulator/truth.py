@@ -16,7 +16,6 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.simulator.attributes import GROUPS
-from tasks.simulator.catalogue import item_ids
 from tasks.simulator.customers import tastes, trait_frame, user_ids
 from tasks.simulator.draws import Ints
 from tasks.simulator.faults import accounts
@@ -24,7 +23,7 @@ from tasks.simulator.shop import Shop
 from tasks.simulator.world import World
 
 STATE, SHOP = "state", "shop.json"
-MOST_TASTED = 5_000
+MOST_TASTED = 1_000
 
 
 def importances(world: World) -> pl.DataFrame:
@@ -43,7 +42,7 @@ def customer_truth(world: World) -> pl.DataFrame:
     people = world.customers
     return pl.DataFrame(
         {
-            c.USER_ID: user_ids(people.indices),
+            c.USER_ID: people.ids,
             "true_gender": pl.Series(["female", "male"]).gather(people.gender),
             "sessions_per_day": people.rate,
             "buyer": people.buyer,
@@ -69,9 +68,10 @@ def _attribute_tastes(world: World, who: Ints, number: int, day: date) -> pl.Dat
     name = world.parameters.attributes[number].name
     values = world.catalogue.names[name]
     customer, code = np.repeat(who, len(values)), np.tile(np.arange(len(values)), len(who))
-    taste = tastes(world.customers, customer, number, code, len(values), day)
+    vectors = world.customers.vectors(customer, day)
+    taste = tastes(world.customers, customer, vectors, number, code, len(values))
     named_values = pl.Series(c.VALUE, values).gather(code)
-    rows = pl.DataFrame({c.USER_ID: user_ids(customer), c.VALUE: named_values, "taste": taste.astype(np.float32)})
+    rows = pl.DataFrame({c.USER_ID: world.customers.ids.gather(customer), c.VALUE: named_values, "taste": taste.astype(np.float32)})
     return rows.select(c.USER_ID, pl.lit(name).alias(c.ATTRIBUTE), c.VALUE, "taste")
 
 
@@ -79,7 +79,7 @@ def item_truth(world: World) -> pl.DataFrame:
     """Return what hides behind each item."""
     items = world.catalogue
     return pl.DataFrame(
-        {c.ITEM_ID: item_ids(items.indices), "appeal": items.appeal, "quality": items.quality}
+        {c.ITEM_ID: items.ids, "appeal": items.appeal, "quality": items.quality}
     )
 
 
