@@ -114,9 +114,8 @@ class Lake:
         relation = self._partitions(table, day, window, part)
         if not relation.files:
             return pl.DataFrame(schema=table.stored_schema)
-        part_column = {table.part: pl.String()} if table.part else {}
-        rows = self.storage.read(list(relation.files), {"dt": pl.Date(), **part_column})
-        return rows.select(table.stored_schema.names())
+        partitions = ["dt", table.part] if table.part else ["dt"]
+        return self.storage.read(list(relation.files), table.stored_schema, partitions)
 
     def read_newest(
         self, table: Table, day: date, max_age_days: int, part: str | None = None

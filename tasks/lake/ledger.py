@@ -38,6 +38,7 @@ DAYS = Table(
     ("table", "dt", "part", "version"),
     "every write",
 )
+LEDGER_SCHEMA = DAYS.stored_schema
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Ledger:
 
     def append(self, record: Record) -> None:
         """Add one record."""
-        frame = pl.DataFrame([record.row()], schema={**DAYS.schema, "dt": pl.Date()})
+        frame = pl.DataFrame([record.row()], schema=LEDGER_SCHEMA)
         self._storage.append(DAYS.name, frame, ["table"])
 
     def _versions(self, table: Table) -> dict[Slot, dict[int, Record]]:
@@ -130,7 +131,7 @@ class Ledger:
         if not new:
             return
         read.update(new)
-        for row in self._storage.read(new, {"table": pl.String()}).iter_rows(named=True):
+        for row in self._storage.read(new, LEDGER_SCHEMA, ["table"]).iter_rows(named=True):
             record = Record.from_row(row)
             known.setdefault((record.dt, record.part), {})[record.version] = record
 

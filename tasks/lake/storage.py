@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -58,11 +58,19 @@ class Storage:
         table = self.table(name)
         return [] if table is None else sorted(table.file_uris(partition_filters=list(filters)))
 
-    def read(self, files: list[str], partitions: dict[str, pl.DataType]) -> pl.DataFrame:
-        """Return the rows of files, partition columns included, in the files' order."""
-        return pl.read_parquet(
-            files, hive_partitioning=True, hive_schema=partitions, missing_columns="insert"
+    def read(
+        self, files: list[str], columns: Mapping[str, pl.DataType], partitions: list[str]
+    ) -> pl.DataFrame:
+        """Return the rows of files, in the files' order; a column that a file lacks is null."""
+        rows = pl.scan_parquet(
+            files,
+            hive_partitioning=True,
+            hive_schema={name: columns[name] for name in partitions},
+            schema={name: dtype for name, dtype in columns.items() if name not in partitions},
+            missing_columns="insert",
+            extra_columns="ignore",
         )
+        return rows.select(*columns).collect()
 
     def commit_records(self, name: str, key: str, limit: int) -> list[str]:
         """Return the records that ride in the newest commits of a table."""
