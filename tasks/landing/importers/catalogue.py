@@ -74,6 +74,11 @@ def catalogue_facts(catalogue: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     return named.unique(c.ITEM_ID, keep="first", maintain_order=True).sort(c.ITEM_ID)
 
 
+def no_catalogue(mapping: Mapping) -> pl.DataFrame:
+    """Return a catalogue that lists nothing, for a source that can do without one."""
+    return pl.DataFrame(schema=dict.fromkeys([c.ITEM_ID, *_fact_columns(mapping)], pl.String))
+
+
 def no_items(kept: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
     """Return what `learnt` starts from."""
     first_seen = pl.lit(None, pl.Date).alias(c.FIRST_SEEN)

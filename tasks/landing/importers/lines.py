@@ -22,6 +22,7 @@ SOURCE = "source:"
 TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 TRADES = (c.CART, c.ORDER, c.RETURN)
 KNOWN = {c.PLATFORM: (c.PLATFORMS, "unknown"), c.SURFACE: (c.SURFACES, "other")}
+UNTOLD = {name: other for name, (_, other) in KNOWN.items()}
 NEVER = pl.lit(False)
 ColumnType = pl.DataType | type[pl.DataType]
 
@@ -67,7 +68,7 @@ def parsed_lines(lines: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
 def _parsed(name: str, dtypes: pl.Schema, mapping: Mapping) -> pl.Expr:
     column = mapping.columns.get(name)
     if column is None:
-        constant = pl.lit(mapping.constants.get(name))
+        constant = pl.lit(mapping.constants.get(name, UNTOLD.get(name)))
         return constant.cast(EVENTS.columns[name].dtype).alias(name)
     return _cell(name, pl.col(SOURCE + column), dtypes[column], mapping).alias(name)
 

@@ -92,7 +92,7 @@ def _catalogue(importer: Importer, mapping: Mapping, files: list[Path]) -> pl.Da
     if mapping.items.file is None:
         return None
     if not files:
-        return pl.DataFrame(schema={c.ITEM_ID: pl.String})
+        return facts.no_catalogue(mapping)
     rows = importer.catalogue(scanned(files, importer.catalogue_columns(mapping), mapping))
     return facts.catalogue_facts(collected(rows, files, mapping), mapping)
 

@@ -69,7 +69,9 @@ class Mapping(_Declared):
         "utf8", description="lossy: wrong bytes become \ufffd"
     )
     columns: dict[str, str] = Field(description="event column -> source column")
-    constants: dict[str, str | int] = Field({}, description="event column -> value for every line")
+    constants: dict[str, str | int] = Field(
+        {}, description="event column -> value for every line; platform unknown, surface other"
+    )
     events: dict[str, str] = Field(
         {}, description="the source's event name -> event_type; empty: alike"
     )
@@ -131,10 +133,10 @@ class Mapping(_Declared):
     @model_validator(mode="after")
     def _complete(self) -> Mapping:
         absent = [name for name in REQUIRED if name not in self.columns]
-        constant = (c.EVENT_TYPE, c.PLATFORM, c.SURFACE)
-        absent += [name for name in constant if name not in {*self.columns, *self.constants}]
+        if c.EVENT_TYPE not in {*self.columns, *self.constants}:
+            absent.append(c.EVENT_TYPE)
         if absent:
-            raise ValueError(f"no source column and no constant for {', '.join(absent)}")
+            raise ValueError(f"no source column is named for {', '.join(absent)}")
         if self.number_lines and not self.event_id:
             raise ValueError("number_lines needs event_id")
         return self

@@ -19,7 +19,6 @@ MAPPING = Mapping(
     source="movielens",
     lines="ratings*",
     columns={c.TS: "timestamp", c.USER_ID: "userId", c.ITEM_ID: "movieId", c.EVENT_TYPE: "event"},
-    constants={c.PLATFORM: "unknown", c.SURFACE: "other"},
     time_formats=("epoch_seconds",),
     event_id=("userId", "movieId", "timestamp"),
     items=ItemMapping(

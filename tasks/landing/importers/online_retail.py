@@ -107,7 +107,6 @@ MAPPING = Mapping(
         c.QUANTITY: "Quantity",
         c.CITY: "Country",
     },
-    constants={c.PLATFORM: "unknown", c.SURFACE: "other"},
     time_formats=("%Y-%m-%d %H:%M:%S", "%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%.f"),
     zone="Europe/London",
     negative_quantity="return",

@@ -24,7 +24,7 @@ MAPPING = Mapping(
         c.PRICE: "price",
         c.SESSION_ID: "user_session",
     },
-    constants={c.PLATFORM: "unknown", c.SURFACE: "other", c.QUANTITY: 1},
+    constants={c.QUANTITY: 1},
     events={"view": c.VIEW, "cart": c.CART, "purchase": c.ORDER},
     time_formats=("%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%d %H:%M:%S"),
     items=ItemMapping(
