@@ -122,7 +122,6 @@ def delivered_before(landing: Path, days: Iterable[date], ids: pl.Series) -> pl.
         InputNotReady: one of the days has no manifest, so nobody knows.
         ContractViolation: one of the deliveries differs from its manifest.
     """
-    wanted = ids.to_frame(c.EVENT_ID).lazy().unique()
     files = [
         day_folder(landing, day) / file.name
         for day in days
@@ -131,7 +130,9 @@ def delivered_before(landing: Path, days: Iterable[date], ids: pl.Series) -> pl.
     if not files:
         return ids.clear()
     earlier = pl.scan_parquet(files).select(c.EVENT_ID)
-    found: pl.DataFrame = wanted.join(earlier, on=c.EVENT_ID, how="semi").collect()
+    wanted = ids.to_frame(c.EVENT_ID).lazy()
+    # This way round, the engine holds the day's identifiers and streams the week's.
+    found: pl.DataFrame = earlier.join(wanted, on=c.EVENT_ID, how="semi").unique().collect()
     return found[c.EVENT_ID]
 
 
@@ -184,7 +185,7 @@ def _refuse_other_days(events: pl.DataFrame, day: date) -> None:
 
 def first_copies(events: pl.DataFrame) -> pl.DataFrame:
     """Return one row per `event_id`: the one received first; the other columns break a tie."""
-    copied = pl.col(c.EVENT_ID).is_duplicated()
+    copied = events[c.EVENT_ID].is_duplicated()
     order = [c.RECEIVED_AT, c.TS, *(name for name in events.columns if name != c.EVENT_ID)]
     copies = events.filter(copied).sort(list(dict.fromkeys(order)), nulls_last=True)
     first = copies.unique(c.EVENT_ID, keep="first", maintain_order=True)
