@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 PARAM_LENGTH = 500
+TAG_LENGTH = 1000
 
 
 class Backend(Protocol):
@@ -37,6 +38,7 @@ class Backend(Protocol):
     def create(self, experiment: str, name: str, tags: dict[str, str]) -> str: ...  # noqa: D102
     def batch(self, run: str, metrics: list[dict[str, Any]], params: dict[str, str]) -> None: ...  # noqa: D102
     def artifact(self, run: str, name: str, content: bytes) -> None: ...  # noqa: D102
+    def tag(self, run: str, key: str, value: str) -> None: ...  # noqa: D102
     def finish(self, run: str, status: str) -> None: ...  # noqa: D102
     def address(self, run: str) -> str: ...  # noqa: D102
 
@@ -87,6 +89,9 @@ def task_run(
         params(settings.logged())
         yield run
         status = "FINISHED"
+    except Exception as error:
+        backend.tag(run.run_id, "error", str(error).partition("\n")[0])
+        raise
     finally:
         metric("seconds", time.monotonic() - started)
         _current.reset(token)
@@ -204,6 +209,10 @@ class Rest:
         url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts/{path}"
         self._session.put(url, data=content, timeout=60).raise_for_status()
 
+    def tag(self, run: str, key: str, value: str) -> None:
+        """Set one tag."""
+        self._post("runs/set-tag", {"run_id": run, "key": key, "value": value[:TAG_LENGTH]})
+
     def finish(self, run: str, status: str) -> None:
         """Close the run."""
         self._post(
@@ -278,6 +287,10 @@ class Local:
             path = Path(folder) / name
             path.write_bytes(content)
             self._client.log_artifact(run, str(path))
+
+    def tag(self, run: str, key: str, value: str) -> None:
+        """Set one tag."""
+        self._client.set_tag(run, key, value[:TAG_LENGTH])
 
     def finish(self, run: str, status: str) -> None:
         """Close the run."""

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import date
+from graphlib import TopologicalSorter
+
+import pytest
+
+from tasks.__main__ import main
+from tasks.errors import InputNotReady, VitrinaError
+from tasks.settings import Settings
+from tasks.steps import CHAIN, Step, Try, execute, run_dag, steps_of
+
+DAY = date(2026, 3, 10)
+
+
+@pytest.mark.parametrize("dag", CHAIN)
+def test_steps_come_after_what_they_wait_for(dag: str) -> None:
+    steps = steps_of(dag)
+    seen: set[object] = set()
+    for step in steps:
+        waits = {*step.after, *([step.mapped_over] if step.mapped_over else [])}
+        assert waits <= seen, step.name
+        seen.add(step.run)
+    TopologicalSorter({s.name: [f.__name__ for f in s.after] for s in steps}).prepare()
+
+
+@pytest.mark.parametrize("dag", CHAIN)
+def test_every_step_says_what_it_does(dag: str) -> None:
+    assert all((step.run.__doc__ or "").strip() for step in steps_of(dag))
+
+
+def test_a_dag_has_at_most_three_unmapped_tasks() -> None:
+    # Five DAGs times a few seconds of Airflow a task: the chain's day has to stay short.
+    assert sum(not step.mapped_over for dag in CHAIN for step in steps_of(dag)) <= 12
+
+
+def test_a_step_gets_its_day_settings_and_key(settings: Settings) -> None:
+    seen = []
+
+    def step(day: date, settings: Settings, key: str) -> dict[str, int]:
+        seen.append((day, settings.seed, key))
+        return {"rows": 1}
+
+    assert execute(Try("dag", "step", DAY, "ease"), step, settings) == {"rows": 1}
+    assert seen == [(DAY, settings.seed, "ease")]
+
+
+def test_the_log_opens_with_the_day_and_ends_with_the_broken_rule(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    def step(day: date, settings: Settings) -> None:
+        raise InputNotReady("events: 1 of 30 days are absent")
+
+    with caplog.at_level("INFO"), pytest.raises(InputNotReady):
+        execute(Try("dag", "step", DAY), step, settings)
+    assert "dag.step 2026-03-10: try 1, lake" in caplog.messages[0]
+    assert caplog.messages[-1].endswith("InputNotReady: events: 1 of 30 days are absent")
+
+
+def test_an_unknown_dag_or_step_is_named(settings: Settings) -> None:
+    with pytest.raises(VitrinaError, match="there is no DAG 'train_everything'"):
+        run_dag("train_everything", DAY, settings)
+    with pytest.raises(VitrinaError, match="build_features has no step 'count'; it has ingest"):
+        run_dag("build_features", DAY, settings, only="count")
+
+
+def test_the_command_line_lists_every_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    for dag in CHAIN:
+        for step in steps_of(dag):
+            assert f"{dag}.{step.name}" in printed
+
+
+def test_a_known_error_is_one_line_and_exit_code_1(
+    capsys: pytest.CaptureFixture[str], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINA_HOME", str(settings.home))
+    monkeypatch.setenv("VITRINA_MLFLOW_URL", "")
+    assert main(["run", "build_features", "--day", "2026-03-10"]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("InputNotReady: ")
+    assert "Traceback" not in "".join(lines)
+
+
+def test_a_step_is_named_after_its_function() -> None:
+    assert Step(run_dag).name == "run_dag"
