@@ -14,7 +14,12 @@ WITH ordered AS (
         happened.age_days
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE e.event_type = 'order' AND received.age_days < 28 AND happened.age_days < 28
 ),
 

@@ -19,7 +19,12 @@ WITH counted AS (
         CASE WHEN e.is_explored THEN 1 ELSE 0 END AS explored
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE
         e.listing_id IS NOT NULL
         AND e.event_type IN ('impression', 'view')

@@ -2,7 +2,8 @@
 -- Grain: one row per item of the newest catalogue snapshot or with an event in the last 30 days.
 -- Inputs: events (30 days), items (7 days: an empty night carries the last snapshot on), calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day.
+--   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
+--   their day, and comparing bounds is cheaper than casting ts to a date.
 -- Rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all bases of
 --   the same window; null where the window holds no base at all. view_rate is views per
 --   impression, cart_rate carts per view, impression_cart_rate carts per impression, order_rate
@@ -18,38 +19,57 @@ WITH counted AS (
         GREATEST(received.age_days, happened.age_days) AS age_days
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE GREATEST(received.age_days, happened.age_days) < 30
+),
+
+daily AS (
+    SELECT
+        item_id,
+        event_type,
+        age_days,
+        COUNT(*) AS n
+    FROM counted
+    GROUP BY item_id, event_type, age_days
 ),
 
 gathered AS (
     SELECT
         item_id,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 1) AS impressions_1,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 7) AS impressions_7,
-        COUNT(*) FILTER (WHERE event_type = 'impression') AS impressions_30,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 1) AS views_1,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 7) AS views_7,
-        COUNT(*) FILTER (WHERE event_type = 'view') AS views_30,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 1) AS favorites_1,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 7) AS favorites_7,
-        COUNT(*) FILTER (WHERE event_type = 'favorite') AS favorites_30,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 1) AS carts_1,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 7) AS carts_7,
-        COUNT(*) FILTER (WHERE event_type = 'cart') AS carts_30,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 1) AS orders_1,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 7) AS orders_7,
-        COUNT(*) FILTER (WHERE event_type = 'order') AS orders_30,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 1) AS returns_1,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 7) AS returns_7,
-        COUNT(*) FILTER (WHERE event_type = 'return') AS returns_30,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 1 THEN n ELSE 0 END
+        ) AS impressions_1,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 7 THEN n ELSE 0 END
+        ) AS impressions_7,
+        SUM(CASE WHEN event_type = 'impression' THEN n ELSE 0 END) AS impressions_30,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 1 THEN n ELSE 0 END) AS views_1,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 7 THEN n ELSE 0 END) AS views_7,
+        SUM(CASE WHEN event_type = 'view' THEN n ELSE 0 END) AS views_30,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 1 THEN n ELSE 0 END) AS favorites_1,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 7 THEN n ELSE 0 END) AS favorites_7,
+        SUM(CASE WHEN event_type = 'favorite' THEN n ELSE 0 END) AS favorites_30,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 1 THEN n ELSE 0 END) AS carts_1,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 7 THEN n ELSE 0 END) AS carts_7,
+        SUM(CASE WHEN event_type = 'cart' THEN n ELSE 0 END) AS carts_30,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 1 THEN n ELSE 0 END) AS orders_1,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 7 THEN n ELSE 0 END) AS orders_7,
+        SUM(CASE WHEN event_type = 'order' THEN n ELSE 0 END) AS orders_30,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 1 THEN n ELSE 0 END) AS returns_1,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 7 THEN n ELSE 0 END) AS returns_7,
+        SUM(CASE WHEN event_type = 'return' THEN n ELSE 0 END) AS returns_30,
         MIN(age_days) FILTER (WHERE event_type = 'impression') AS days_since_impression,
         MIN(age_days) FILTER (WHERE event_type = 'view') AS days_since_view,
         MIN(age_days) FILTER (WHERE event_type = 'favorite') AS days_since_favorite,
         MIN(age_days) FILTER (WHERE event_type = 'cart') AS days_since_cart,
         MIN(age_days) FILTER (WHERE event_type = 'order') AS days_since_order,
         MIN(age_days) FILTER (WHERE event_type = 'return') AS days_since_return
-    FROM counted
+    FROM daily
     GROUP BY item_id
 ),
 

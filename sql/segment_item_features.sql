@@ -4,7 +4,8 @@
 -- Inputs: events (30 days), user_segments (:day; all events of a user count in today's segment),
 --   calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day.
+--   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
+--   their day, and comparing bounds is cheaper than casting ts to a date.
 -- Owner: segments
 WITH counted AS (
     SELECT
@@ -14,41 +15,61 @@ WITH counted AS (
         GREATEST(received.age_days, happened.age_days) AS age_days
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE GREATEST(received.age_days, happened.age_days) < 30
+),
+
+daily AS (
+    SELECT
+        user_segments.segment,
+        counted.item_id,
+        counted.event_type,
+        counted.age_days,
+        COUNT(*) AS n
+    FROM counted
+    INNER JOIN user_segments ON counted.user_id = user_segments.user_id
+    GROUP BY user_segments.segment, counted.item_id, counted.event_type, counted.age_days
 ),
 
 by_segment AS (
     SELECT
-        user_segments.segment,
-        counted.item_id,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 1) AS impressions_1,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 7) AS impressions_7,
-        COUNT(*) FILTER (WHERE event_type = 'impression') AS impressions_30,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 1) AS views_1,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 7) AS views_7,
-        COUNT(*) FILTER (WHERE event_type = 'view') AS views_30,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 1) AS favorites_1,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 7) AS favorites_7,
-        COUNT(*) FILTER (WHERE event_type = 'favorite') AS favorites_30,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 1) AS carts_1,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 7) AS carts_7,
-        COUNT(*) FILTER (WHERE event_type = 'cart') AS carts_30,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 1) AS orders_1,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 7) AS orders_7,
-        COUNT(*) FILTER (WHERE event_type = 'order') AS orders_30,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 1) AS returns_1,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 7) AS returns_7,
-        COUNT(*) FILTER (WHERE event_type = 'return') AS returns_30,
+        segment,
+        item_id,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 1 THEN n ELSE 0 END
+        ) AS impressions_1,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 7 THEN n ELSE 0 END
+        ) AS impressions_7,
+        SUM(CASE WHEN event_type = 'impression' THEN n ELSE 0 END) AS impressions_30,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 1 THEN n ELSE 0 END) AS views_1,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 7 THEN n ELSE 0 END) AS views_7,
+        SUM(CASE WHEN event_type = 'view' THEN n ELSE 0 END) AS views_30,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 1 THEN n ELSE 0 END) AS favorites_1,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 7 THEN n ELSE 0 END) AS favorites_7,
+        SUM(CASE WHEN event_type = 'favorite' THEN n ELSE 0 END) AS favorites_30,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 1 THEN n ELSE 0 END) AS carts_1,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 7 THEN n ELSE 0 END) AS carts_7,
+        SUM(CASE WHEN event_type = 'cart' THEN n ELSE 0 END) AS carts_30,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 1 THEN n ELSE 0 END) AS orders_1,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 7 THEN n ELSE 0 END) AS orders_7,
+        SUM(CASE WHEN event_type = 'order' THEN n ELSE 0 END) AS orders_30,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 1 THEN n ELSE 0 END) AS returns_1,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 7 THEN n ELSE 0 END) AS returns_7,
+        SUM(CASE WHEN event_type = 'return' THEN n ELSE 0 END) AS returns_30,
         MIN(age_days) FILTER (WHERE event_type = 'impression') AS days_since_impression,
         MIN(age_days) FILTER (WHERE event_type = 'view') AS days_since_view,
         MIN(age_days) FILTER (WHERE event_type = 'favorite') AS days_since_favorite,
         MIN(age_days) FILTER (WHERE event_type = 'cart') AS days_since_cart,
         MIN(age_days) FILTER (WHERE event_type = 'order') AS days_since_order,
         MIN(age_days) FILTER (WHERE event_type = 'return') AS days_since_return
-    FROM counted
-    INNER JOIN user_segments ON counted.user_id = user_segments.user_id
-    GROUP BY user_segments.segment, counted.item_id
+    FROM daily
+    GROUP BY segment, item_id
 )
 
 SELECT
@@ -83,24 +104,24 @@ UNION ALL
 SELECT
     'all' AS segment,
     item_id,
-    CAST(SUM(impressions_1) AS BIGINT) AS impressions_1,
-    CAST(SUM(impressions_7) AS BIGINT) AS impressions_7,
-    CAST(SUM(impressions_30) AS BIGINT) AS impressions_30,
-    CAST(SUM(views_1) AS BIGINT) AS views_1,
-    CAST(SUM(views_7) AS BIGINT) AS views_7,
-    CAST(SUM(views_30) AS BIGINT) AS views_30,
-    CAST(SUM(favorites_1) AS BIGINT) AS favorites_1,
-    CAST(SUM(favorites_7) AS BIGINT) AS favorites_7,
-    CAST(SUM(favorites_30) AS BIGINT) AS favorites_30,
-    CAST(SUM(carts_1) AS BIGINT) AS carts_1,
-    CAST(SUM(carts_7) AS BIGINT) AS carts_7,
-    CAST(SUM(carts_30) AS BIGINT) AS carts_30,
-    CAST(SUM(orders_1) AS BIGINT) AS orders_1,
-    CAST(SUM(orders_7) AS BIGINT) AS orders_7,
-    CAST(SUM(orders_30) AS BIGINT) AS orders_30,
-    CAST(SUM(returns_1) AS BIGINT) AS returns_1,
-    CAST(SUM(returns_7) AS BIGINT) AS returns_7,
-    CAST(SUM(returns_30) AS BIGINT) AS returns_30,
+    SUM(impressions_1) AS impressions_1,
+    SUM(impressions_7) AS impressions_7,
+    SUM(impressions_30) AS impressions_30,
+    SUM(views_1) AS views_1,
+    SUM(views_7) AS views_7,
+    SUM(views_30) AS views_30,
+    SUM(favorites_1) AS favorites_1,
+    SUM(favorites_7) AS favorites_7,
+    SUM(favorites_30) AS favorites_30,
+    SUM(carts_1) AS carts_1,
+    SUM(carts_7) AS carts_7,
+    SUM(carts_30) AS carts_30,
+    SUM(orders_1) AS orders_1,
+    SUM(orders_7) AS orders_7,
+    SUM(orders_30) AS orders_30,
+    SUM(returns_1) AS returns_1,
+    SUM(returns_7) AS returns_7,
+    SUM(returns_30) AS returns_30,
     MIN(days_since_impression) AS days_since_impression,
     MIN(days_since_view) AS days_since_view,
     MIN(days_since_favorite) AS days_since_favorite,

@@ -2,7 +2,8 @@
 -- Grain: one row per user with an event in the last 30 days.
 -- Inputs: events (30 days), calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day.
+--   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
+--   their day, and comparing bounds is cheaper than casting ts to a date.
 -- Rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all bases of
 --   the same window; null where the window holds no base at all. view_rate is views per
 --   impression, cart_rate carts per view, impression_cart_rate carts per impression, order_rate
@@ -22,48 +23,60 @@ WITH counted AS (
         GREATEST(received.age_days, happened.age_days) AS age_days
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE GREATEST(received.age_days, happened.age_days) < 30
 ),
 
-priced AS (
+daily AS (
     SELECT
         user_id,
         event_type,
         age_days,
-        CASE WHEN event_type = 'view' THEN price END AS viewed_price,
-        CASE WHEN event_type = 'cart' THEN price END AS carted_price,
-        CASE WHEN event_type = 'order' THEN price END AS ordered_price,
-        CASE WHEN event_type = 'order' THEN price * COALESCE(quantity, 1) END AS paid
+        COUNT(*) AS n,
+        SUM(price) AS price_sum,
+        COUNT(price) AS prices,
+        SUM(price * COALESCE(quantity, 1)) AS paid
     FROM counted
+    GROUP BY user_id, event_type, age_days
 ),
 
 gathered AS (
     SELECT
         user_id,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 1) AS impressions_1,
-        COUNT(*) FILTER (WHERE event_type = 'impression' AND age_days < 7) AS impressions_7,
-        COUNT(*) FILTER (WHERE event_type = 'impression') AS impressions_30,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 1) AS views_1,
-        COUNT(*) FILTER (WHERE event_type = 'view' AND age_days < 7) AS views_7,
-        COUNT(*) FILTER (WHERE event_type = 'view') AS views_30,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 1) AS favorites_1,
-        COUNT(*) FILTER (WHERE event_type = 'favorite' AND age_days < 7) AS favorites_7,
-        COUNT(*) FILTER (WHERE event_type = 'favorite') AS favorites_30,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 1) AS carts_1,
-        COUNT(*) FILTER (WHERE event_type = 'cart' AND age_days < 7) AS carts_7,
-        COUNT(*) FILTER (WHERE event_type = 'cart') AS carts_30,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 1) AS orders_1,
-        COUNT(*) FILTER (WHERE event_type = 'order' AND age_days < 7) AS orders_7,
-        COUNT(*) FILTER (WHERE event_type = 'order') AS orders_30,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 1) AS returns_1,
-        COUNT(*) FILTER (WHERE event_type = 'return' AND age_days < 7) AS returns_7,
-        COUNT(*) FILTER (WHERE event_type = 'return') AS returns_30,
-        CAST(COALESCE(SUM(paid), 0) AS BIGINT) AS spent_30,
-        CAST(SUM(viewed_price) AS DOUBLE) / NULLIF(COUNT(viewed_price), 0) AS mean_viewed_price_30,
-        CAST(SUM(carted_price) AS DOUBLE) / NULLIF(COUNT(carted_price), 0) AS mean_carted_price_30,
-        CAST(SUM(ordered_price) AS DOUBLE)
-        / NULLIF(COUNT(ordered_price), 0) AS mean_ordered_price_30,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 1 THEN n ELSE 0 END
+        ) AS impressions_1,
+        SUM(
+            CASE WHEN event_type = 'impression' AND age_days < 7 THEN n ELSE 0 END
+        ) AS impressions_7,
+        SUM(CASE WHEN event_type = 'impression' THEN n ELSE 0 END) AS impressions_30,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 1 THEN n ELSE 0 END) AS views_1,
+        SUM(CASE WHEN event_type = 'view' AND age_days < 7 THEN n ELSE 0 END) AS views_7,
+        SUM(CASE WHEN event_type = 'view' THEN n ELSE 0 END) AS views_30,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 1 THEN n ELSE 0 END) AS favorites_1,
+        SUM(CASE WHEN event_type = 'favorite' AND age_days < 7 THEN n ELSE 0 END) AS favorites_7,
+        SUM(CASE WHEN event_type = 'favorite' THEN n ELSE 0 END) AS favorites_30,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 1 THEN n ELSE 0 END) AS carts_1,
+        SUM(CASE WHEN event_type = 'cart' AND age_days < 7 THEN n ELSE 0 END) AS carts_7,
+        SUM(CASE WHEN event_type = 'cart' THEN n ELSE 0 END) AS carts_30,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 1 THEN n ELSE 0 END) AS orders_1,
+        SUM(CASE WHEN event_type = 'order' AND age_days < 7 THEN n ELSE 0 END) AS orders_7,
+        SUM(CASE WHEN event_type = 'order' THEN n ELSE 0 END) AS orders_30,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 1 THEN n ELSE 0 END) AS returns_1,
+        SUM(CASE WHEN event_type = 'return' AND age_days < 7 THEN n ELSE 0 END) AS returns_7,
+        SUM(CASE WHEN event_type = 'return' THEN n ELSE 0 END) AS returns_30,
+        COALESCE(SUM(paid) FILTER (WHERE event_type = 'order'), 0) AS spent_30,
+        SUM(price_sum) FILTER (WHERE event_type = 'view') AS viewed_price,
+        SUM(prices) FILTER (WHERE event_type = 'view') AS viewed_prices,
+        SUM(price_sum) FILTER (WHERE event_type = 'cart') AS carted_price,
+        SUM(prices) FILTER (WHERE event_type = 'cart') AS carted_prices,
+        SUM(price_sum) FILTER (WHERE event_type = 'order') AS ordered_price,
+        SUM(prices) FILTER (WHERE event_type = 'order') AS ordered_prices,
         MIN(age_days) FILTER (WHERE event_type <> 'impression') AS days_since_event,
         MIN(age_days) FILTER (WHERE event_type = 'impression') AS days_since_impression,
         MIN(age_days) FILTER (WHERE event_type = 'view') AS days_since_view,
@@ -71,7 +84,7 @@ gathered AS (
         MIN(age_days) FILTER (WHERE event_type = 'cart') AS days_since_cart,
         MIN(age_days) FILTER (WHERE event_type = 'order') AS days_since_order,
         MIN(age_days) FILTER (WHERE event_type = 'return') AS days_since_return
-    FROM priced
+    FROM daily
     GROUP BY user_id
 ),
 
@@ -155,9 +168,12 @@ SELECT
     COALESCE(acts.active_days_30, 0) AS active_days_30,
     COALESCE(acts.distinct_items_30, 0) AS distinct_items_30,
     gathered.spent_30,
-    gathered.mean_viewed_price_30,
-    gathered.mean_carted_price_30,
-    gathered.mean_ordered_price_30,
+    CAST(gathered.viewed_price AS DOUBLE)
+    / NULLIF(gathered.viewed_prices, 0) AS mean_viewed_price_30,
+    CAST(gathered.carted_price AS DOUBLE)
+    / NULLIF(gathered.carted_prices, 0) AS mean_carted_price_30,
+    CAST(gathered.ordered_price AS DOUBLE)
+    / NULLIF(gathered.ordered_prices, 0) AS mean_ordered_price_30,
     gathered.days_since_event,
     gathered.days_since_impression,
     gathered.days_since_view,

@@ -3,7 +3,8 @@
 --   a pair that was only shown has no row, else the table would be as long as the log of listings.
 -- Inputs: events (30 days), calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day.
+--   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
+--   their day, and comparing bounds is cheaper than casting ts to a date.
 -- dwell_seconds_30: time on the item's page, summed.
 -- Owner: features
 WITH counted AS (
@@ -15,7 +16,12 @@ WITH counted AS (
         GREATEST(received.age_days, happened.age_days) AS age_days
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE GREATEST(received.age_days, happened.age_days) < 30
 ),
 

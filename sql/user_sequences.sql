@@ -11,10 +11,16 @@ WITH acts AS (
         e.event_type,
         e.ts,
         e.event_id,
-        LEAD(e.item_id) OVER (PARTITION BY e.user_id ORDER BY e.ts ASC, e.event_id ASC) AS next_item
+        LAG(e.item_id) OVER (PARTITION BY e.user_id ORDER BY e.ts DESC, e.event_id DESC)
+            AS next_item
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened ON CAST(e.ts AS DATE) = happened.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
     WHERE e.event_type IN ('view', 'favorite', 'cart', 'order')
 ),
 
@@ -24,17 +30,27 @@ steps AS (
         item_id,
         event_type,
         ts,
-        ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY ts DESC, event_id DESC) AS from_end,
-        COUNT(*) OVER (PARTITION BY user_id) AS steps
+        ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY ts DESC, event_id DESC) AS from_end
     FROM acts
     WHERE next_item IS NULL OR next_item <> item_id
+),
+
+kept AS (
+    SELECT
+        user_id,
+        item_id,
+        event_type,
+        ts,
+        from_end,
+        COUNT(*) OVER (PARTITION BY user_id) AS steps
+    FROM steps
+    WHERE from_end <= :sequence_length
 )
 
 SELECT
     user_id,
-    CAST(LEAST(steps, :sequence_length) - from_end + 1 AS INT) AS position,
+    CAST(steps - from_end + 1 AS INT) AS position,
     item_id,
     event_type,
     ts
-FROM steps
-WHERE from_end <= :sequence_length
+FROM kept
