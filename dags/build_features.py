@@ -56,7 +56,8 @@ from vitrina_airflow.run import run_step
 def build_features() -> None:
     """Order: ingest, counters, segment scores."""
 
-    @task
+    # One at a time, so that days backfilled side by side are taken in in order.
+    @task(max_active_tis_per_dag=1)
     def ingest(**context: object) -> object:
         return run_step(context)
 

@@ -43,7 +43,7 @@ from vitrina_airflow.run import run_step
     schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
     start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=1,
     default_args=DEFAULT_ARGS,
     params=PARAMS,
     doc_md=__doc__,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from vitrina_airflow.failure import Failure
 
@@ -61,6 +62,17 @@ class AlertBook:
                 (failure.group_key,),
             )
             return list(dict.fromkeys(day for (day,) in rows))
+
+    def error_of(self, task: Mapping[str, Any]) -> str | None:
+        """Return the error of a task try, given as Airflow's API returns it; None if unknown."""
+        names = ("dag_id", "dag_run_id", "task_id", "map_index", "try_number")
+        with self._open() as book:
+            found = book.execute(
+                "SELECT error FROM failures WHERE"
+                " (dag_id, run_id, task_id, map_index, try_number) = (?, ?, ?, ?, ?)",
+                tuple(task[name] for name in names),
+            ).fetchone()
+        return str(found[0]) if found else None
 
     def alerted(self) -> list[dict[str, object]]:
         """Return every failure that was alerted, oldest first."""

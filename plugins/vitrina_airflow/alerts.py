@@ -56,7 +56,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         map_index=ti.map_index if ti.map_index is not None else -1,
         map_key=getattr(ti, "rendered_map_index", None) or "",
         day=run.partition_key or "no day",
-        kind=kind_of(str(run.run_type), run.consumed_asset_events),
+        kind=kind_of(run.run_type, run.consumed_asset_events),
         error=error,
         line=line,
         action=action_for(context["dag"].doc_md, error),
@@ -65,10 +65,10 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
     )
 
 
-def kind_of(run_type: str, events: Iterable[Any]) -> str:
+def kind_of(run_type: object, events: Iterable[Any]) -> str:
     """Return the kind of the root run: a follower's events carry it along the chain."""
-    origins = {(event.extra or {}).get(ORIGIN) for event in events} - {None}
-    return str(min(origins)) if origins else run_type
+    origins = sorted(str(event.extra[ORIGIN]) for event in events if ORIGIN in (event.extra or {}))
+    return origins[0] if origins else str(getattr(run_type, "value", run_type))
 
 
 def _named(exception: BaseException | str | None) -> tuple[str, str]:

@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, StartOfDayMapper
+from airflow.sdk import (
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryDecision,
+    RetryRule,
+    StartOfDayMapper,
+)
 
-from vitrina_airflow.alerts import alert_failure
+from vitrina_airflow.alerts import alert_failure, kind_of
+from vitrina_airflow.failure import BACKFILL
 
+WAIT_FOR_INPUT = timedelta(minutes=20)
+WAIT_FOR_A_SERVER = timedelta(minutes=1)
 SAME_DAY = StartOfDayMapper(input_format="%Y-%m-%d")
+
+
+class RetryByError(ExceptionRetryPolicy):
+    """Retries by error type, and in a backfill without the long wait for an input.
+
+    There an absent day is being made by the run beside it, or nobody makes it at all.
+    """
+
+    def evaluate(
+        self,
+        exception: BaseException,
+        try_number: int,
+        max_tries: int,
+        context: Mapping[str, Any] | None = None,
+    ) -> RetryDecision:
+        """Return whether and when to try again."""
+        decision = super().evaluate(exception, try_number, max_tries, context)
+        if decision.retry_delay == WAIT_FOR_INPUT and _in_backfill(context):
+            return replace(decision, retry_delay=WAIT_FOR_A_SERVER)
+        return decision
+
+
+def _in_backfill(context: Mapping[str, Any] | None) -> bool:
+    run = context["dag_run"] if context else None
+    return run is not None and kind_of(run.run_type, run.consumed_asset_events) == BACKFILL
+
 
 # A bug does not mend itself, hence FAIL where no rule matches. The policy is not asked when the
 # process was killed: then `retry_delay` holds, and `run_step` ends it after the second kill.
-RETRY_BY_ERROR = ExceptionRetryPolicy(
+RETRY_BY_ERROR = RetryByError(
     [
         RetryRule(
             exception="tasks.errors.InputNotReady",
             action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=20),
+            retry_delay=WAIT_FOR_INPUT,
             reason="an input may still arrive",
         ),
         RetryRule(
@@ -29,7 +67,7 @@ RETRY_BY_ERROR = ExceptionRetryPolicy(
         RetryRule(
             exception=[ConnectionError, TimeoutError],
             action=RetryAction.RETRY,
-            retry_delay=timedelta(minutes=1),
+            retry_delay=WAIT_FOR_A_SERVER,
             reason="a server did not answer",
         ),
     ],
@@ -39,7 +77,7 @@ RETRY_BY_ERROR = ExceptionRetryPolicy(
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "recommendations",
     "retries": 9,
-    "retry_delay": timedelta(minutes=1),
+    "retry_delay": WAIT_FOR_A_SERVER,
     "retry_policy": RETRY_BY_ERROR,
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": alert_failure,

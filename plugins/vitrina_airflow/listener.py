@@ -42,7 +42,7 @@ def _failures(run: Any) -> Iterator[Failure]:  # noqa: ANN401 (Airflow's record)
             map_index=ti.map_index,
             map_key=ti.rendered_map_index or "",
             day=run.partition_key or "no day",
-            kind=kind_of(str(run.run_type), run.consumed_asset_events),
+            kind=kind_of(run.run_type, run.consumed_asset_events),
             error=KILLED,
             line="the task's process ended without a word (out of memory, or a restart)",
             action=action_for(run.dag.doc_md, KILLED),

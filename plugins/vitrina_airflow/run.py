@@ -81,7 +81,7 @@ def _is_forced(context: Mapping[str, Any]) -> bool:
 
 def _send_along(context: Mapping[str, Any], forced: bool) -> None:
     run = context["dag_run"]
-    words = {ORIGIN: kind_of(str(run.run_type), run.consumed_asset_events)}
+    words = {ORIGIN: kind_of(run.run_type, run.consumed_asset_events)}
     for asset in context["outlets"]:
         context["outlet_events"][asset].extra.update(words | ({FORCE: True} if forced else {}))
 

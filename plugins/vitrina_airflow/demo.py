@@ -1,0 +1,226 @@
+"""The main job's result on one machine: a simulated shop, real Airflow, a result page.
+
+`python -m vitrina_airflow.demo [--days 30] [--customers 3000] [--items 1500] [--seed 7]`. While
+Airflow and MLflow start, the shop is simulated and all its days but the last three are loaded by
+the functions that Airflow runs; then Airflow backfills the last three and the four DAGs that follow
+do the same days. What is done is not done again, so that it goes on where it was stopped. Exit
+codes: 0 done (a refusal by the gate included), 1 a run failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+
+from tasks.errors import VitrinaError
+from tasks.lake.ledger import days_between
+from tasks.landing.manifest import landing_days, read_manifest
+from tasks.settings import Settings
+from tasks.steps import CHAIN
+from vitrina_airflow import standalone
+from vitrina_airflow.alert_book import AlertBook
+from vitrina_airflow.history import load_history
+from vitrina_airflow.processes import Family
+from vitrina_airflow.rest import Airflow, Record
+
+ROOT_DAG = CHAIN[0]
+BACKFILLED_DAYS = 3
+ACTIVE_RUNS = 2
+POLL_SECONDS = 2
+WAIT_MINUTES = 30
+LOG_LINES = 20
+INTERRUPTED = 130
+REFUSAL = "QualityGateFailed"
+DONE = ("success", "failed")
+
+
+class RunFailed(VitrinaError):
+    """A task of a day that the demo asked for failed."""
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    args = _arguments()
+    try:
+        show(args, Settings())
+    except VitrinaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; `make demo` goes on from here, `make stop` ends what runs")
+        return INTERRUPTED
+    return 0
+
+
+def show(args: argparse.Namespace, settings: Settings) -> None:
+    """Simulate, load, backfill, wait, print."""
+    last = _yesterday()
+    first, asked = last - timedelta(days=args.days - 1), last - timedelta(days=BACKFILLED_DAYS - 1)
+    refuse_other_source(settings)
+    say(f"starting Airflow and MLflow; their logs are in {settings.home}/airflow/logs")
+    family = standalone.start(settings)
+    say(f"simulating {args.days} days of a shop with {args.customers:,} customers")
+    simulate(args, settings, first)
+    say(f"loading the history up to {asked - timedelta(days=1)}")
+    load_history(first, asked - timedelta(days=1), settings)
+    say("waiting for Airflow")
+    standalone.wait_until_healthy(settings, family)
+    days = days_between(asked, last)
+    airflow = Airflow(family.airflow_url)
+    begin(airflow, days)
+    runs = watch(airflow, days, settings)
+    print_result(last, settings, runs, family)
+
+
+def refuse_other_source(settings: Settings) -> None:
+    """Refuse to add simulated days to a shop's own.
+
+    Raises:
+        VitrinaError: the landing folder has days that no simulator wrote.
+    """
+    for day in landing_days(settings.landing)[:1]:
+        source = read_manifest(settings.landing, day).source
+        if source != "simulator":
+            raise VitrinaError(
+                f"{settings.landing} holds days from {source}, and simulated days must not join"
+                " them; name another folder in VITRINA_HOME"
+            )
+
+
+def simulate(args: argparse.Namespace, settings: Settings, first: date) -> None:
+    """Write the landing days that are not there yet."""
+    from tasks.simulator.delivery import simulate
+
+    truth = settings.home / "truth"
+    simulate(settings.landing, truth, first, args.days, args.customers, args.items, args.seed)
+
+
+def begin(airflow: Airflow, days: list[date]) -> None:
+    """Have Airflow run the days: failed runs again, days without a run by a backfill."""
+    until(lambda: all(airflow.dag(dag) for dag in CHAIN), "Airflow to read the DAGs")
+    for run in airflow.runs(CHAIN, days):
+        if run["state"] == "failed":
+            airflow.clear_failed(run)
+    if airflow.backfill(ROOT_DAG, days[0], days[-1], ACTIVE_RUNS):
+        say(f"backfilling {ROOT_DAG} from {days[0]} to {days[-1]}; four DAGs follow each day")
+        # Else the schedule would add a second run of the newest day, unaware of the backfill's.
+        airflow.parse_again(ROOT_DAG)
+        until(partial(_is_scheduled_later, airflow), "the schedule to know of the backfill")
+    for dag in CHAIN:
+        airflow.unpause(dag)
+
+
+def watch(airflow: Airflow, days: list[date], settings: Settings) -> list[Record]:
+    """Return the runs of the days when all are done, showing what happens meanwhile.
+
+    Raises:
+        RunFailed: a task failed, unless it is the gate's refusal; or it takes too long.
+    """
+    deadline = time.monotonic() + WAIT_MINUTES * 60
+    wanted, told = len(CHAIN) * len(days), ""
+    while time.monotonic() < deadline:
+        runs = airflow.runs(CHAIN, days)
+        for run in runs:
+            if run["state"] == "failed":
+                refuse_failure(airflow, run, settings)
+        done = sum(run["state"] in DONE for run in runs)
+        if done == wanted:
+            return runs
+        if (line := progress(airflow, runs, done, wanted)) != told:
+            say(line)
+            told = line
+        time.sleep(POLL_SECONDS)
+    raise RunFailed(f"not done after {WAIT_MINUTES} minutes: {told}; look at {airflow.url}")
+
+
+def progress(airflow: Airflow, runs: list[Record], done: int, wanted: int) -> str:
+    """Return one line: how many runs are done, and what runs or waits."""
+    tasks = [task for run in runs if run["state"] == "running" for task in airflow.tasks(run)]
+    told = [
+        f"{task['dag_id']}.{_title(task)} {run['partition_key'][5:]}"
+        f"{' waits for its next try' if task['state'] == 'up_for_retry' else ''}"
+        for run in runs
+        for task in tasks
+        if task["dag_run_id"] == run["dag_run_id"]
+        and task["dag_id"] == run["dag_id"]
+        and task["state"] in ("running", "up_for_retry")
+    ]
+    return f"{done} of {wanted} runs done; {', '.join(told) or 'scheduling'}"
+
+
+def refuse_failure(airflow: Airflow, run: Record, settings: Settings) -> None:
+    """Accept the failure of a run that is nothing but the gate's refusal.
+
+    Raises:
+        RunFailed: with the failed task and the last lines of its log.
+    """
+    book = AlertBook(settings.home)
+    for task in airflow.tasks(run):
+        if task["state"] == "failed" and book.error_of(task) != REFUSAL:
+            title = f"{task['dag_id']}.{_title(task)} of {run['partition_key']}"
+            tail = "\n".join(f"    {line}" for line in airflow.log_tail(task, LOG_LINES))
+            raise RunFailed(f"{title} failed. The end of its log:\n{tail}\nSee {airflow.url}")
+
+
+def print_result(last: date, settings: Settings, runs: list[Record], family: Family) -> None:
+    """Print the result page of the last day, and where to look."""
+    from tasks.report.build import build
+    from tasks.report.page import text, write_html
+
+    page = build(last, settings, runs)
+    print(text(page))
+    print(f"\nThis page with plots: {write_html(page, settings)}")
+    print(f"Airflow: {family.airflow_url}   MLflow: {family.mlflow_url}   (until `make stop`)")
+
+
+def until(ready: Callable[[], bool], what: str) -> None:
+    """Return when `ready` says so.
+
+    Raises:
+        RunFailed: not within two minutes.
+    """
+    deadline = time.monotonic() + standalone.START_SECONDS
+    while not ready():
+        if time.monotonic() > deadline:
+            raise RunFailed(f"gave up waiting for {what}")
+        time.sleep(0.5)
+
+
+def say(line: str) -> None:
+    """Print a line of progress with the time."""
+    print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+
+
+def _is_scheduled_later(airflow: Airflow) -> bool:
+    dag = airflow.dag(ROOT_DAG)
+    return dag is not None and datetime.fromisoformat(dag["next_dagrun_run_after"]) > datetime.now(
+        UTC
+    )
+
+
+def _title(task: Record) -> str:
+    key = task.get("rendered_map_index")
+    return f"{task['task_id']}[{key}]" if key else str(task["task_id"])
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m vitrina_airflow.demo")
+    parser.add_argument("--days", type=int, default=30, help="days of the shop, ending yesterday")
+    parser.add_argument("--customers", type=int, default=3_000)
+    parser.add_argument("--items", type=int, default=1_500)
+    parser.add_argument("--seed", type=int, default=7)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

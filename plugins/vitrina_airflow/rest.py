@@ -1,0 +1,121 @@
+"""Airflow's REST API, as far as a script that starts, watches and mends runs needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+TIMEOUT_SECONDS = 60
+CONFLICT = 409
+NOTHING_TO_DO = 422
+
+Record = dict[str, Any]
+
+
+class Airflow:
+    """The installation at an address that asks for no login."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._api = f"{url}/api/v2"
+        self._session = requests.Session()
+
+    def dag(self, dag_id: str) -> Record | None:
+        """Return the DAG, None while it is unknown."""
+        answer = self._session.get(f"{self._api}/dags/{dag_id}", timeout=TIMEOUT_SECONDS)
+        return self._record(answer) if answer.ok else None
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the DAG run."""
+        self._send("PATCH", f"dags/{dag_id}", {"is_paused": False})
+
+    def parse_again(self, dag_id: str) -> None:
+        """Have the DAG's file parsed, by which the next scheduled run is reckoned anew."""
+        dag = self.dag(dag_id)
+        if dag is not None:
+            self._send("PUT", f"parseDagFile/{dag['file_token']}")
+
+    def backfill(self, dag_id: str, first: date, last: date, max_active_runs: int) -> bool:
+        """Backfill the days that have no run yet; return whether there was one to create."""
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "max_active_runs": max_active_runs,
+        }
+        answer = self._session.post(f"{self._api}/backfills", json=body, timeout=TIMEOUT_SECONDS)
+        # An active backfill goes on by itself; where each day has a run there is nothing to create.
+        if answer.status_code in (CONFLICT, NOTHING_TO_DO):
+            return False
+        answer.raise_for_status()
+        return True
+
+    def trigger(self, dag_id: str, day: date, conf: Record | None = None) -> str:
+        """Start a run for a day by hand; return its id."""
+        body = {"logical_date": None, "partition_key": str(day), "conf": conf or {}}
+        return str(self._send("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def runs(self, dag_ids: Iterable[str], days: Iterable[date]) -> list[Record]:
+        """Return the newest run of each DAG and day."""
+        keys = {str(day) for day in days}
+        newest: dict[tuple[str, str], Record] = {}
+        for dag_id in dag_ids:
+            found = self._get(f"dags/{dag_id}/dagRuns", limit=100, order_by="-run_after")
+            for run in sorted(found["dag_runs"], key=lambda run: str(run["queued_at"])):
+                if run["partition_key"] in keys:
+                    newest[dag_id, run["partition_key"]] = run
+        return list(newest.values())
+
+    def tasks(self, run: Record) -> list[Record]:
+        """Return the task instances of a run."""
+        found: list[Record] = self._get(f"{_path(run)}/taskInstances", limit=100)["task_instances"]
+        return found
+
+    def clear_failed(self, run: Record) -> None:
+        """Run the failed tasks of a run again, and those after them."""
+        body = {"dag_run_id": run["dag_run_id"], "dry_run": False, "only_failed": True}
+        self._send("POST", f"dags/{run['dag_id']}/clearTaskInstances", body)
+
+    def log_tail(self, task: Record, lines: int) -> list[str]:
+        """Return the last lines of a task try's log."""
+        path = f"{_path(task)}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        content = self._get(path, map_index=task["map_index"], full_content=True)["content"]
+        return [text for event in content for text in _texts(event)][-lines:]
+
+    def _get(self, path: str, **params: object) -> Record:
+        answer = self._session.get(
+            f"{self._api}/{path}",
+            params={name: str(value) for name, value in params.items()},
+            headers={"Accept": "application/json"},
+            timeout=TIMEOUT_SECONDS,
+        )
+        answer.raise_for_status()
+        return self._record(answer)
+
+    def _send(self, method: str, path: str, body: Record | None = None) -> Record:
+        answer = self._session.request(
+            method, f"{self._api}/{path}", json=body, timeout=TIMEOUT_SECONDS
+        )
+        answer.raise_for_status()
+        return self._record(answer) if answer.content else {}
+
+    @staticmethod
+    def _record(answer: requests.Response) -> Record:
+        found = answer.json()
+        return found if isinstance(found, dict) else {}
+
+
+def _path(record: Record) -> str:
+    return f"dags/{record['dag_id']}/dagRuns/{quote(record['dag_run_id'], safe='')}"
+
+
+def _texts(event: Record | str) -> list[str]:
+    if isinstance(event, str):
+        return [event]
+    details = event.get("error_detail") or []
+    errors = [f"{found.get('exc_type')}: {found.get('exc_value')}" for found in details]
+    return [str(event.get("event", "")), *errors]
