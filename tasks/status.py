@@ -7,7 +7,7 @@ A part that was read and is now rewritten with the same rows makes nothing stale
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -15,14 +15,18 @@ import polars as pl
 
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
-from tasks.lake.ledger import Record, days_between
+from tasks.lake.ledger import Record, Slot, days_between
 from tasks.lake.tables import TABLES
 from tasks.settings import Settings
 
 PRESENT, MISSING, STALE, SUPERSEDED, NONE = "present", "missing", "stale", "superseded", "none"
+Current = Mapping[str, Mapping[Slot, Record]]
+"""The newest record of every part, by table: the ledger as it was when the question was asked."""
+
 SIGNS = {PRESENT: "+", MISSING: "!", STALE: "~", SUPERSEDED: "s", NONE: "."}
 TO_MEND = (MISSING, STALE)
 ROOT = "build_features"
+NAMED = 3
 STATUS_SCHEMA = {
     "table": pl.String,
     "day": pl.Date,
@@ -44,39 +48,45 @@ def statuses(
     """
     landed = set(lake.complete_days(max(days, default=date.min)))
     known = [day for day in days if landed and day >= min(landed)]
+    current = {name: lake.ledger.current(table) for name, table in TABLES.items()}
     rows = [
         row
         for table in (TABLES.values() if tables is None else tables)
-        for row in _of_table(lake, table, known, landed)
+        for row in _of_table(lake, current, table, known, landed)
     ]
     return pl.DataFrame(rows, schema=STATUS_SCHEMA, orient="row")
 
 
 def _of_table(
-    lake: Lake, table: Table, days: Sequence[date], landed: set[date]
+    lake: Lake, current: Current, table: Table, days: Sequence[date], landed: set[date]
 ) -> list[tuple[object, ...]]:
     records: dict[date, list[Record]] = {day: [] for day in days}
-    for (day, _), record in sorted(lake.ledger.current(table).items()):
+    for (day, _), record in sorted(current[table.name].items()):
         if day in records:
             records[day].append(record)
     return [
         row
         for day, found in records.items()
         for row in (
-            [_of_record(lake, table, record) for record in found]
+            [_of_record(lake, current, table, record) for record in found]
             or [_absent(table, day, day in landed)]
         )
     ]
 
 
-def _of_record(lake: Lake, table: Table, record: Record) -> tuple[object, ...]:
+def _of_record(lake: Lake, current: Current, table: Table, record: Record) -> tuple[object, ...]:
     state, reason = PRESENT, ""
     if record.status == "superseded":
         state, reason = SUPERSEDED, f"superseded by {record.superseded_by}"
-    elif changed := changed_inputs(lake, record):
-        state, reason = STALE, f"changed since: {', '.join(changed)}"
+    elif changed := changed_inputs(lake, current, record):
+        state, reason = STALE, f"changed since: {_some(changed)}"
     dag = dag_of(table)
     return (table.name, record.dt, record.part, dag, state, record.rows, record.version, reason)
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _absent(table: Table, day: date, has_landed: bool) -> tuple[object, ...]:
@@ -90,23 +100,23 @@ def dag_of(table: Table) -> str:
     return table.written_by.split(".")[0]
 
 
-def changed_inputs(lake: Lake, record: Record) -> list[str]:
+def changed_inputs(lake: Lake, current: Current, record: Record) -> list[str]:
     """Return the inputs, as `table day`, whose rows differ from those that were read."""
     return [
         f"{name} {day}"
         for name, versions in sorted(record.inputs.items())
         for day, version in sorted(versions.items())
-        if _has_changed(lake, name, date.fromisoformat(day), version)
+        if _has_changed(lake, current, name, date.fromisoformat(day), version)
     ]
 
 
-def _has_changed(lake: Lake, name: str, day: date, version: int) -> bool:
+def _has_changed(lake: Lake, current: Current, name: str, day: date, version: int) -> bool:
     table_name, _, part = name.partition("/")
     table = TABLES[table_name]
-    read = lake.ledger.version(table, day, part, version)
-    now = lake.ledger.written(table).get((day, part))
-    if table.class_ == "historical" or now is None:
+    now = current[table_name].get((day, part))
+    if table.class_ == "historical" or now is None or now.version == version:
         return False
+    read = lake.ledger.version(table, day, part, version)
     return read is None or read.row_hash != now.row_hash
 
 

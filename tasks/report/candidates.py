@@ -16,70 +16,75 @@ if TYPE_CHECKING:
 
 TITLE = "Candidate generators"
 POPULAR = "popular"
-SHOWN = ("recall", "ndcg")
+NDCG, RECALL = "ndcg", "recall"
+PLACE = ("protocol", c.SLICE)
+WHOLE = "all"
 
 
 def candidates_section(metrics: Rows) -> Section:
-    """Return the section of CANDIDATE_METRICS rows: recall and NDCG per generator and protocol."""
+    """Return the section of CANDIDATE_METRICS rows: NDCG and recall per generator.
+
+    Of each metric the smallest k is shown; the protocols by time come first, then whole slices.
+    """
     if isinstance(metrics, Gap):
         return gap_section(TITLE, metrics)
-    shown = _shown(metrics)
-    if shown.is_empty():
-        return Section(
-            TITLE, notes=("No recall or NDCG was measured: no test user bought after the split.",)
-        )
-    wide = with_interval(beside_popularity(shown), c.VALUE, c.VALUE, c.LOW, c.HIGH)
-    return Section(TITLE, wide, _figure(shown), _remarks(shown))
+    ndcg, recall = of_kind(metrics, NDCG), of_kind(metrics, RECALL)
+    if ndcg.is_empty():
+        return Section(TITLE, notes=("No NDCG was measured: no test user bought after the split.",))
+    ranked = in_order(beside_popularity(ndcg))
+    return Section(TITLE, _table(ranked, recall), _figure(ranked), _remarks(ranked))
 
 
-def _shown(metrics: pl.DataFrame) -> pl.DataFrame:
-    kind = pl.col(c.METRIC).str.to_lowercase().str.split("@").list.first()
-    columns = ("protocol", c.SLICE, c.METRIC, c.GENERATOR, c.VALUE, c.LOW, c.HIGH)
-    order = ("protocol", c.SLICE, c.METRIC, c.VALUE, c.GENERATOR)
-    return (
-        metrics.filter(kind.is_in(SHOWN))
-        .select(columns)
-        .sort(order, descending=[False] * 3 + [True, False])
+def of_kind(metrics: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Return the rows of one metric at its smallest k, e.g. `ndcg@10`."""
+    parts = pl.col(c.METRIC).str.to_lowercase().str.split("@")
+    rows = metrics.filter(parts.list.first() == kind).with_columns(
+        parts.list.last().cast(pl.Int64).alias("k")
     )
+    return rows.filter(pl.col("k") == pl.col("k").min()).drop("k")
+
+
+def in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows by protocol, slice and falling value."""
+    by_time = ~pl.col("protocol").str.starts_with("time")
+    whole = pl.col(c.SLICE) != WHOLE
+    order = [by_time, "protocol", whole, c.SLICE, c.VALUE, c.GENERATOR]
+    return rows.sort(order, descending=[False] * 4 + [True, False])
 
 
 def beside_popularity(metrics: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with `times_popular`: the value over that of `popular`."""
-    keys = ["protocol", c.SLICE, c.METRIC]
-    popular = metrics.filter(pl.col(c.GENERATOR) == POPULAR).select(
-        *keys, pl.col(c.VALUE).alias(POPULAR)
-    )
+    popular = metrics.filter(pl.col(c.GENERATOR) == POPULAR)
+    base = popular.select(*PLACE, pl.col(c.VALUE).alias(POPULAR))
     ratio = pl.when(pl.col(POPULAR) > 0).then(pl.col(c.VALUE) / pl.col(POPULAR))
-    joined = metrics.join(popular, on=keys, how="left", maintain_order="left")
+    joined = metrics.join(base, on=PLACE, how="left", maintain_order="left")
     return joined.with_columns(ratio.alias("times_popular")).drop(POPULAR)
 
 
-def _first(metrics: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the protocol, slice and NDCG that is drawn and put in the headline."""
-    ndcg = metrics.filter(pl.col(c.METRIC).str.to_lowercase().str.starts_with("ndcg"))
-    if ndcg.is_empty():
-        return ndcg
-    rows = ndcg.with_columns(_whole_first(), _time_first()).sort("whole", "time", c.METRIC)
-    return rows.join(
-        rows.head(1).select("protocol", c.SLICE, c.METRIC), on=["protocol", c.SLICE, c.METRIC]
-    )
+def _table(ndcg: pl.DataFrame, recall: pl.DataFrame) -> pl.DataFrame:
+    name = ndcg[c.METRIC][0]
+    shown = with_interval(ndcg, c.VALUE, c.VALUE, c.LOW, c.HIGH).rename({c.VALUE: name})
+    beside = with_interval(recall, c.VALUE, c.VALUE, c.LOW, c.HIGH)
+    keys = [*PLACE, c.GENERATOR]
+    named = beside.select(*keys, pl.col(c.VALUE).alias(_name(recall, RECALL)))
+    both = shown.join(named, on=keys, how="left", maintain_order="left")
+    return both.select(*keys, name, "times_popular", _name(recall, RECALL))
 
 
-def _whole_first() -> pl.Expr:
-    return (~pl.col(c.SLICE).is_in(["all", ""])).alias("whole")
+def _name(rows: pl.DataFrame, kind: str) -> str:
+    return str(rows[c.METRIC][0]) if rows.height else kind
 
 
-def _time_first() -> pl.Expr:
-    return (~pl.col("protocol").str.contains("time")).alias("time")
+def _figure(ranked: pl.DataFrame) -> Figure:
+    rows = _first(ranked)
+    protocol, part, metric = rows.select(*PLACE, c.METRIC).row(0)
+    marked = rows.filter(pl.col(c.GENERATOR) != POPULAR)[c.GENERATOR].to_list()
+    return figures.intervals(rows, c.GENERATOR, f"{metric}, {protocol}, {part}", marked)
 
 
-def _figure(metrics: pl.DataFrame) -> Figure | None:
-    rows = _first(metrics).sort(c.VALUE, c.GENERATOR, descending=[True, False])
-    if rows.is_empty():
-        return None
-    protocol, part, metric = rows.select("protocol", c.SLICE, c.METRIC).row(0)
-    better = rows.filter(pl.col(c.GENERATOR) != POPULAR)[c.GENERATOR].to_list()
-    return figures.intervals(rows, c.GENERATOR, f"{metric}, {protocol}, {part}", better)
+def _first(ranked: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the protocol and slice that stand on top."""
+    return ranked.filter(pl.struct(PLACE) == pl.struct(PLACE).first())
 
 
 def _remarks(metrics: pl.DataFrame) -> tuple[str, ...]:
@@ -92,11 +97,10 @@ def _remarks(metrics: pl.DataFrame) -> tuple[str, ...]:
 
 
 def candidates_headline(metrics: Rows) -> str | None:
-    """Say the best generator's NDCG beside popularity in one line."""
-    if isinstance(metrics, Gap) or (rows := _first(_shown(metrics))).is_empty():
+    """Say every generator's NDCG in one line, the best first."""
+    if isinstance(metrics, Gap) or (ndcg := of_kind(metrics, NDCG)).is_empty():
         return None
-    ranked = rows.sort(c.VALUE, c.GENERATOR, descending=[True, False])
-    said = ", ".join(
-        f"{name} {value:.4f}" for name, value in ranked.select(c.GENERATOR, c.VALUE).iter_rows()
-    )
-    return f"Candidates, {ranked[c.METRIC][0]} ({ranked['protocol'][0]}): {said}."
+    rows = _first(in_order(ndcg))
+    pairs = rows.select(c.GENERATOR, c.VALUE).iter_rows()
+    said = ", ".join(f"{name} {value:.4f}" for name, value in pairs)
+    return f"Candidates, {rows[c.METRIC][0]} ({rows['protocol'][0]}): {said}."

@@ -108,6 +108,8 @@ def rows_by_day(rows: pl.DataFrame) -> Figure:
     """Draw the row count of `events` per day; `rows` has `day` and `rows`."""
     figure, (axis,) = canvas(2.4)
     axis.grid(axis="x", visible=False)
-    axis.bar([str(day) for day in rows["day"]], rows["rows"].to_list(), color=ACCENT, width=0.6)
+    places = range(rows.height)
+    axis.bar(places, rows["rows"].to_list(), color=ACCENT, width=0.6)
+    axis.set_xticks(places, [f"{day:%d %b}" for day in rows["day"]])
     axis.set_ylabel("events", fontsize=9)
     return figure

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RECEIVED_TITLE = "Received events"
 CHECKS_TITLE = "Data checks"
 BY_DAY_TITLE = "Received by day"
+COUNTS = ("rows", "events", "duplicates", "late", "set_aside")
 SOURCE_TITLE = "What this source cannot give"
 LOST = {
     c.LISTING_ID: "ranking groups are made from candidates, since no listing is logged",
@@ -76,7 +77,7 @@ def by_day_section(checks: Rows) -> Section:
     """Return ingest's counts, one row per day, from DATA_CHECKS rows of several days."""
     if isinstance(checks, Gap):
         return gap_section(BY_DAY_TITLE, checks)
-    counted = checks.filter(pl.col("table") == "events", pl.col("verdict") == "counted")
+    counted = checks.filter(table="events", column=c.EVENT_ID, verdict="counted")
     if counted.is_empty():
         return Section(BY_DAY_TITLE, notes=("Ingest counted nothing on these days.",))
     newest = counted.sort(c.DT, "version").unique([c.DT, "check"], keep="last", maintain_order=True)

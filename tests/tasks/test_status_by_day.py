@@ -15,6 +15,7 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import CANDIDATES, GATE_DECISIONS, USER_FACETS, USER_SEGMENTS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
+from tests.rows import rows
 
 FIRST = date(2026, 10, 1)
 SECOND = date(2026, 10, 2)
@@ -30,12 +31,11 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def segments(name: str) -> pl.DataFrame:
-    return pl.DataFrame([("u1", name)], schema=USER_SEGMENTS.schema, orient="row")
+    return rows(USER_SEGMENTS, {"user_id": "u1", "segment": name})
 
 
 def facets() -> pl.DataFrame:
-    row = ("u1", "shoes", "brand", "acme", 1.0)
-    return pl.DataFrame([row], schema=USER_FACETS.schema, orient="row")
+    return rows(USER_FACETS, {"user_id": "u1"})
 
 
 def derive_facets(settings: Settings, day: date) -> None:
