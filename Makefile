@@ -44,10 +44,10 @@ $(STAMP): requirements.lock | needs
 	@touch $(STAMP)
 
 demo: install ## simulate a shop, run the chain in a real Airflow, print the result page
-	@$(BIN)/python -m tasks demo
+	@$(BIN)/python -m vitrina_airflow.demo
 
 stop: ## stop what make demo left running
-	@test ! -x $(BIN)/python || $(BIN)/python -m tasks stop
+	@test ! -x $(BIN)/python || $(BIN)/python -m vitrina_airflow.standalone stop
 
 test: install needs-java ## every test that runs on this machine alone
 	@$(BIN)/python -m pytest -m "not cluster" $(OPTIONS)

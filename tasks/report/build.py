@@ -58,7 +58,7 @@ def build(
     day: date,
     settings: Settings,
     runs: Sequence[Mapping[str, Any]] | None = None,
-    days: int = DAYS,
+    days: int | None = None,
 ) -> Page:
     """Return the page of `day`.
 
@@ -66,8 +66,10 @@ def build(
         day: the logical day whose results are shown.
         settings: where the lake is.
         runs: `dag_runs` of Airflow's REST API; without them the ledger tells what was written.
-        days: the tables of this many days, `day` the last, are judged.
+        days: the tables of this many days, `day` the last, are judged; by default those that
+            the runs were for, or a week.
     """
+    days = days or _asked_for(day, runs or ()) or DAYS
     lake = Lake(settings)
     found = status.statuses(lake, days_between(day - timedelta(days=days - 1), day))
     rows = {table.name: rows_of(lake, table, day) for table in READ}
@@ -80,6 +82,11 @@ def build(
         days_section(found),
     )
     return Page(day, _headline(rows, found), sections)
+
+
+def _asked_for(day: date, runs: Sequence[Mapping[str, Any]]) -> int:
+    keys = [date.fromisoformat(run["partition_key"]) for run in runs if run.get("partition_key")]
+    return (day - min(keys, default=day)).days + 1 if keys else 0
 
 
 def rows_of(lake: Lake, table: Table, day: date) -> Rows:

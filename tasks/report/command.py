@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import VitrinaError
-from tasks.report.build import DAYS, build
+from tasks.report.build import build
 from tasks.report.page import text, write_html
 from tasks.settings import Settings
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the day, how many days of tables to judge, and where Airflow's runs are."""
     parser.add_argument("--day", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
     parser.add_argument(
-        "--days", type=int, default=DAYS, help="days of tables to judge, the last is --day"
+        "--days", type=int, help="days of tables to judge, the last is --day; default: a week"
     )
     parser.add_argument(
         "--runs", type=Path, help="JSON with `dag_runs`, as Airflow's REST API answers"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import ArgumentParser
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -273,6 +273,15 @@ def test_runs_of_airflow_become_seconds(settings: Settings) -> None:
     assert shown.table is not None
     assert shown.table["seconds"].to_list() == [90.5, None]
     assert shown.notes == ("2 runs: 1 running, 1 success.",)
+
+
+def test_only_the_days_that_runs_were_for_are_judged(settings: Settings) -> None:
+    for day in (DAY - timedelta(days=2), DAY - timedelta(days=1)):
+        write_landing_day(settings.landing, day, {}, "test")
+    runs = [{"dag_id": "build_features", "partition_key": "2026-09-30"}]
+    table = section(build(DAY, settings, runs), "Tables by day").table
+    assert table is not None
+    assert table.columns == ["table", "2026-09-30", "2026-10-01"]
 
 
 def test_writing_the_page_again_replaces_it(filled: Settings) -> None:
