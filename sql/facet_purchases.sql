@@ -91,10 +91,9 @@ SELECT
     snapshots.snapshot_day,
     items.category_group,
     choices.is_carted,
-    TRUE AS is_chosen,
+    FALSE AS is_choice,
     TRUE AS is_sampled,
     CAST(NULL AS DOUBLE) AS p_examined,
-    FALSE AS had_contact,
     CAST(COALESCE(own.sf_pos, everyone.sf_pos) AS DOUBLE) AS sf_pos
 FROM choices
 INNER JOIN snapshots ON choices.known_day = snapshots.known_day

@@ -6,8 +6,8 @@
 -- carted: a cart is credited to the customer's last impression of the item before it, in the same
 --   session, at most a day after the listing.
 -- sf_pos: the segment's score as of the day before; where the segment has none, that of all.
--- had_contact: the customer had seen, liked, carted or bought that very item before it was shown.
--- is_chosen: the listing led to a cart (rows of the within-listing method).
+-- is_choice: rows of the within-listing method: the listing led to a cart, and the customer had not
+--   viewed, liked, carted or bought that very item before it was shown.
 -- is_sampled: carted, or kept by a hash below :kept_below (rows of the logistic method).
 -- Owner: facets
 WITH catalogue_days AS (
@@ -69,10 +69,6 @@ carted AS (
     FROM credited
 ),
 
-chosen AS (
-    SELECT DISTINCT listing_id FROM credited
-),
-
 contacts_before AS (
     SELECT
         user_id,
@@ -83,7 +79,7 @@ contacts_before AS (
     GROUP BY user_id, item_id
 ),
 
-kept AS (
+labelled AS (
     SELECT
         shown.listing_id,
         shown.item_id,
@@ -91,15 +87,30 @@ kept AS (
         shown.platform,
         shown.surface,
         shown.position,
-        shown.ts,
         shown.known_day,
         carted.item_id IS NOT NULL AS is_carted,
-        chosen.listing_id IS NOT NULL AS is_chosen,
-        carted.item_id IS NOT NULL
-        OR SUBSTR(MD5(shown.listing_id || ':' || shown.item_id), 1, 4) < :kept_below AS is_sampled
+        COALESCE(contacts_before.first_ts < shown.ts, FALSE) AS had_contact
     FROM shown
     LEFT JOIN carted ON shown.listing_id = carted.listing_id AND shown.item_id = carted.item_id
-    LEFT JOIN chosen ON shown.listing_id = chosen.listing_id
+    LEFT JOIN contacts_before
+        ON shown.user_id = contacts_before.user_id AND shown.item_id = contacts_before.item_id
+),
+
+chosen AS (
+    SELECT DISTINCT listing_id
+    FROM labelled
+    WHERE is_carted AND NOT had_contact
+),
+
+kept AS (
+    SELECT
+        labelled.*,
+        chosen.listing_id IS NOT NULL AND NOT labelled.had_contact AS is_choice,
+        labelled.is_carted
+        OR SUBSTR(MD5(labelled.listing_id || ':' || labelled.item_id), 1, 4) < :kept_below
+            AS is_sampled
+    FROM labelled
+    LEFT JOIN chosen ON labelled.listing_id = chosen.listing_id
 )
 
 SELECT
@@ -110,10 +121,9 @@ SELECT
     snapshots.snapshot_day,
     items.category_group,
     kept.is_carted,
-    kept.is_chosen,
+    kept.is_choice,
     kept.is_sampled,
     examination.p_examined,
-    COALESCE(contacts_before.first_ts < kept.ts, FALSE) AS had_contact,
     CAST(COALESCE(own.sf_pos, everyone.sf_pos) AS DOUBLE) AS sf_pos
 FROM kept
 INNER JOIN snapshots ON kept.known_day = snapshots.known_day
@@ -135,6 +145,4 @@ LEFT JOIN examination
         kept.platform = examination.platform
         AND kept.surface = examination.surface
         AND kept.position = examination.position
-LEFT JOIN contacts_before
-    ON kept.user_id = contacts_before.user_id AND kept.item_id = contacts_before.item_id
-WHERE (kept.is_chosen OR kept.is_sampled)
+WHERE kept.is_choice OR kept.is_sampled

@@ -124,7 +124,7 @@ class Facets(Section):
     )
     fit_days: int = Field(7, ge=1, le=60, description="listing days behind the weights")
     negative_share: float = Field(
-        0.2, gt=0, le=1, description="share of shown items without a cart that are fitted"
+        0.1, gt=0, le=1, description="share of shown items without a cart that are fitted"
     )
     min_carts: int = Field(50, ge=10, le=100_000, description="fewer carts than this: no weights")
     ridge: float = Field(1.0, gt=0, le=1000, description="penalty on coefficients of unit spread")

@@ -53,7 +53,7 @@ def sampled_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
 def choice_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows of listings in which a choice is left: some carted, some not, all examinable."""
-    known = rows.filter("is_chosen", ~pl.col("had_contact"), pl.col(c.P_EXAMINED).is_not_null())
+    known = rows.filter("is_choice", pl.col(c.P_EXAMINED).is_not_null())
     carts = pl.col("is_carted").sum().over(c.LISTING_ID)
     return known.filter(carts > 0, carts < pl.len().over(c.LISTING_ID))
 
