@@ -42,11 +42,11 @@ CATEGORIES = (
     Category("boots", S, 4, 9900, 0.5, 0.45, "knitwear", "knitwear", 11),
     Category("heels", S, 4, 7500, 1.0, 0.0, "bags", "boots", 6),
     Category("sandals", S, 3, 4900, 0.6, 0.3, "sunglasses", "sunglasses", 7),
-    Category("running_shoes", S, 3, 9500, 0.45, 0.5, "hats", "hats", 5),
+    Category("running_shoes", S, 3, 9500, 0.45, 0.5, "sportswear", "underwear", 5),
     Category("bags", A, 5, 6900, 0.75, 0.15, "jewellery", "watches"),
     Category("belts", A, 2, 2900, 0.35, 0.6, "jeans", "shirts"),
-    Category("scarves", A, 2, 2500, 0.6, 0.3, "hats", "hats", 12),
-    Category("hats", A, 2, 2200, 0.4, 0.4, "skincare", "body_care", 12),
+    Category("scarves", A, 2, 2500, 0.6, 0.3, "hats", "outerwear", 12),
+    Category("hats", A, 2, 2200, 0.4, 0.4, "scarves", "jeans", 12),
     Category("jewellery", A, 4, 3900, 0.85, 0.1, "fragrance", "fragrance", 2),
     Category("watches", A, 2, 11900, 0.35, 0.6, "dresses", "fragrance", 12),
     Category("sunglasses", A, 2, 4500, 0.45, 0.4, "dresses", "shirts", 7),
@@ -92,17 +92,17 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 ATTRIBUTES = (
-    Attribute(BRAND, {C: 0.75, S: 0.85, A: 0.65, H: 0.4, B: 0.85}, counted=0.04, zipf=0.9),
+    Attribute(BRAND, {C: 0.75, S: 0.85, A: 0.65, H: 0.4, B: 0.85}, counted=0.025, zipf=0.9),
     Attribute(
         COLOUR,
-        {C: 0.55, S: 0.45, A: 0.5, H: 0.6},
+        {C: 0.6, S: 0.5, A: 0.6, H: 0.6},
         _words("black white grey navy blue beige brown red green pink yellow purple"),
     ),
-    Attribute(SIZE, {C: 0.6, S: 0.7}, CLOTHES_SIZES + SHOE_SIZES, zipf=0.0),
-    Attribute(GENDER, {C: 1.0, S: 1.0, A: 0.7, B: 0.6}, ("women", "men", "unisex"), zipf=0.0),
+    Attribute(SIZE, {C: 0.65, S: 0.75}, CLOTHES_SIZES + SHOE_SIZES, zipf=0.0),
+    Attribute(GENDER, {C: 0.8, S: 0.8, A: 0.6, B: 0.5}, ("women", "men", "unisex"), zipf=0.0),
     Attribute(
         STYLE,
-        {C: 0.45, S: 0.35, A: 0.4, H: 0.45},
+        {C: 0.5, S: 0.4, A: 0.4, H: 0.5},
         _words("classic casual romantic sporty boho minimal street vintage"),
         zipf=0.5,
     ),

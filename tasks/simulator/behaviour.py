@@ -3,7 +3,7 @@
 examined  ~ floor + (1 - floor) / (1 + (position - 1) / scale) ** power, by platform
 view      ~ logistic(view_intercept + view_slope * u), if examined
 cart      ~ logistic(cart_intercept + cart_slope * u + buyer + need), if viewed
-u = appeal + quality + sum over attributes of importance x taste + price + season + style intent
+u = - the usual + appeal + quality + sum over attributes of importance x taste + price + season + style intent
     + collection begun + seen before + bought before
 
 True importance of an attribute is its term's share in the log-odds. `p_cart_if_examined` is
@@ -160,7 +160,7 @@ def _memory_term(world: World, state: State, met: Encounters) -> Floats:
 
 def utilities(world: World, state: State, met: Encounters) -> Floats:
     """Return u of each encounter."""
-    total = np.zeros(len(met))
+    total = np.full(len(met), -world.usual_utility)
     for term in (*taste_terms(world, met).values(), *other_terms(world, state, met).values()):
         total += term
     return total

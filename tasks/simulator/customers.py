@@ -1,6 +1,6 @@
 """The shop's customers: who they are, what they like, and how that drifts.
 
-taste(u, a, v) = sqrt(s) z_u(t) . w_av + sqrt(1 - s) e_uav, with s = `taste_shared`, w_av the vector
+taste(u, a, v) = f(sqrt(s) z_u(t) . w_av + sqrt(1 - s) e_uav), f = a standardised exp, with s = `taste_shared`, w_av the vector
 of a value, e_uav the customer's own whim and z_u(t) = z_u1 cos(w_u t) + z_u2 sin(w_u t): interest
 drifts without any state. Vectors lean with gender and age, so that a segment knows a part of a taste.
 """
@@ -22,6 +22,7 @@ from tasks.simulator.parameters import Parameters
 
 WOMEN, MEN = 0, 1
 NEVER_ENDING_DAYS = 100_000
+MOST_LIKING = 2.4
 _PLATFORM_SHARES = np.cumsum([0.28, 0.24, 0.28, 0.2])
 (
     _GENDER, _GENDER_KNOWN, _BIRTH, _BIRTH_KNOWN, _CITY, _PLATFORM, _CONSENT, _JOINED,
@@ -119,8 +120,9 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
 
 def _vectors(parameters: Parameters, draws: Draws, gender: Ints, birth_year: Ints) -> tuple[Floats, Floats]:
     who, axes = np.arange(len(gender))[:, None], np.arange(parameters.vector_length)[None, :]
-    lean = draws.normal(Stream.CUSTOMER_VECTOR, -1, axes) * (2 * gender[:, None] - 1)
-    age = draws.normal(Stream.CUSTOMER_VECTOR, -2, axes) * ((birth_year - 1984) / 14)[:, None]
+    length = np.sqrt(parameters.vector_length)
+    lean = length * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -1, axes)) * (2 * gender[:, None] - 1)
+    age = length * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -2, axes)) * ((birth_year - 1984) / 14)[:, None]
     shift = parameters.gender_shift * (0.75 * lean + 0.45 * age)
     scale = np.sqrt(1 + parameters.gender_shift**2 * 0.75)
     first = (draws.normal(Stream.CUSTOMER_VECTOR, who, axes, 0) + shift) / scale
@@ -129,9 +131,14 @@ def _vectors(parameters: Parameters, draws: Draws, gender: Ints, birth_year: Int
 
 
 def value_vectors(parameters: Parameters, draws: Draws, attribute: int, count: int) -> Floats:
-    """Return the vectors w_av of an attribute's values, each of expected length 1."""
+    """Return the vectors w_av of an attribute's values, each of length 1."""
     values, axes = np.arange(count)[:, None], np.arange(parameters.vector_length)[None, :]
-    return draws.normal(Stream.VALUE_VECTOR, attribute, values, axes) / np.sqrt(parameters.vector_length)
+    return _unit(draws.normal(Stream.VALUE_VECTOR, attribute, values, axes))
+
+
+def _unit(vectors: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / lengths
 
 
 def tastes(customers: Customers, who: Ints, vectors: Floats, attribute: int, codes: Ints, count: int) -> Floats:
@@ -148,7 +155,13 @@ def tastes(customers: Customers, who: Ints, vectors: Floats, attribute: int, cod
     values = value_vectors(customers.parameters, customers.draws, attribute, count)
     common = np.einsum("ij,ij->i", vectors, values[codes])
     whim = customers.draws.normal(Stream.TASTE, who, attribute, codes)
-    return np.where(codes < 0, 0.0, np.sqrt(shared) * common + np.sqrt(1 - shared) * whim)
+    return np.where(codes < 0, 0.0, _favouring(np.sqrt(shared) * common + np.sqrt(1 - shared) * whim, customers.parameters.favouring))
+
+
+def _favouring(liking: Floats, skew: float) -> Floats:
+    """Return standard normal likings as tastes of mean 0 and variance 1 with few strong favourites."""
+    mean, variance = np.exp(skew**2 / 2), np.exp(skew**2) * np.expm1(skew**2)
+    return (np.exp(skew * np.clip(liking, -MOST_LIKING, MOST_LIKING)) - mean) / np.sqrt(variance)
 
 
 def gender_tastes(customers: Customers, who: Ints, codes: Ints) -> Floats:

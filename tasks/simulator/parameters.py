@@ -27,7 +27,7 @@ class Parameters:
     stocked_everywhere: float = 0.7
     stocked_in_city: float = 0.75
     discounted: float = 0.15
-    appeal_sd: float = 0.75
+    appeal_sd: float = 0.7
     quality_sd: float = 0.35
     price_sd: float = 0.5
 
@@ -56,7 +56,7 @@ class Parameters:
     next_category_later: float = 0.4
     same_style: float = 0.45
     next_style: float = 0.4
-    interest_sd: float = 0.9
+    interest_sd: float = 1.3
     wrong_gender: float = -3.0
     trait_interest: float = 2.2
 
@@ -72,8 +72,9 @@ class Parameters:
     examine_scale: tuple[float, ...] = (9.0, 6.0, 6.5, 7.0, 8.0)
     examine_power: float = 1.3
     taste_shared: float = 0.7
-    gender_shift: float = 0.9
-    importance_scale: float = 1.25
+    favouring: float = 0.8
+    gender_shift: float = 0.7
+    importance_scale: float = 1.5
     price_weight: float = 0.6
     season_weight: float = 0.5
     style_intent: float = 0.7
@@ -84,12 +85,12 @@ class Parameters:
     rest_days: int = 10
     trait_need: float = 1.5
     view_intercept: float = -1.95
-    view_slope: float = 0.75
-    cart_intercept: float = -3.9
+    view_slope: float = 0.9
+    cart_intercept: float = -3.95
     cart_slope: float = 0.85
-    favorite_intercept: float = -3.6
+    favorite_intercept: float = -4.3
     favorite_slope: float = 0.5
-    order_intercept: float = -0.9
+    order_intercept: float = -1.3
     order_slope: float = 0.25
     return_intercept: float = -1.55
     order_later: float = 0.15

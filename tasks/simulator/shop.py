@@ -7,7 +7,7 @@ them, customers respond, the state moves on. `respond` leaves the shop as it is;
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -58,6 +58,7 @@ class Shop:
         """Return a shop that opens on `day`."""
         here = world(parameters, seed, day, customers, items)
         state = opening_state(opening_popularity(here), customers, parameters.memory)
+        here = replace(here, usual_utility=_usual_utility(here, state, day))
         return cls(here, state, pl.DataFrame(schema=dict.fromkeys(MOVES, pl.Int64)), pl.DataFrame(schema=SCHEMA), day)
 
     @classmethod
@@ -239,6 +240,13 @@ class Shop:
             pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, met, utility)),
             pl.Series("utility", utility),
         )
+
+
+def _usual_utility(here: World, state: State, day: date) -> float:
+    """Return the mean utility of what the shop's order would show on its opening day."""
+    plan = requests(here, state, day)
+    met = behaviour.listed(plan, present_lists(here, state, plan))
+    return float(behaviour.utilities(here, state, met).mean()) if len(met) else 0.0
 
 
 def user_indices(ids: pl.Series) -> Ints:

@@ -18,13 +18,18 @@ HORIZON_DAYS = 400
 
 @dataclass(frozen=True)
 class World:
-    """A shop's fixed parts; `scopes` are what a listing may show: each category, then each group."""
+    """A shop's fixed parts; `scopes` are what a listing may show: each category, then each group.
+
+    `usual_utility` is subtracted from utilities, so that rates do not depend on how the seed's values
+    happen to please its customers.
+    """
 
     parameters: Parameters
     draws: Draws
     opened: date
     catalogue: Catalogue
     customers: Customers
+    usual_utility: float = 0.0
 
     @property
     def category_names(self) -> tuple[str, ...]:
