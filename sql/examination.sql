@@ -15,7 +15,7 @@ WITH counted AS (
         e.event_type,
         e.platform,
         e.surface,
-        LEAST(e.position, :max_position) AS position,
+        CASE WHEN e.position > :max_position THEN :max_position ELSE e.position END AS position,
         CASE WHEN e.is_explored THEN 1 ELSE 0 END AS explored
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day

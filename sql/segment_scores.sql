@@ -16,7 +16,7 @@ WITH counted AS (
         e.platform,
         e.surface,
         e.listing_id,
-        LEAST(e.position, :max_position) AS position
+        CASE WHEN e.position > :max_position THEN :max_position ELSE e.position END AS position
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
     INNER JOIN calendar AS happened

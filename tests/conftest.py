@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.lake import engines
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SERVER_MARKS = ("airflow", "spark", "cluster")
 
@@ -45,3 +50,12 @@ DAY = date(2026, 3, 10)
 @pytest.fixture
 def day() -> date:
     return DAY
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one Spark session of the test run; engines find it by asking for theirs."""
+    home = tmp_path_factory.mktemp("spark")
+    session = engines.spark_session(Settings(home=home, engine="spark", mlflow_url="", memory_gb=1))
+    yield session
+    session.stop()
