@@ -149,10 +149,6 @@ class Lookalikes(Section):
         20, ge=1, le=10_000, description="people of the training anchors that a value needs"
     )
     max_columns: int = Field(5000, ge=10, le=100_000, description="values used, best supported")
-    ridge: float = Field(30.0, gt=0, le=1e6, description="penalty on coefficients of unit size")
-    sure_lift: float = Field(
-        2.0, ge=1, le=100, description="lift that the sure suggestion must surely have"
-    )
     wide_recall: float = Field(
         0.6, gt=0, le=1, description="share of buyers that the wide suggestion reaches"
     )

@@ -4,8 +4,8 @@ For threshold t: audience_size = people scored today with probability >= t; prec
 those of the same threshold among the eligible people of the card's anchor, whose labels are known;
 lift = precision / base rate; expected_buyers = audience_size * precision.
 
-sure  the widest audience whose precision is surely (lower bound) at least `sure_lift` base rates
-wide  the smallest audience that reaches `wide_recall` of the buyers, surely above the base rate
+sure  the audience whose precision is surely the highest (its lower bound is), above the base rate
+wide  the smallest larger one that reaches `wide_recall` of the buyers, surely above the base rate
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tasks import columns as c
@@ -21,6 +22,7 @@ from tasks.lookalikes.classifier import Array
 from tasks.lookalikes.judgement import Estimate, wilson
 from tasks.settings import Lookalikes
 
+Counts = npt.NDArray[np.int64]
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Audiences of the grid, as shares of the people scored today."""
 
@@ -55,28 +57,26 @@ def _grid(today: Array, judged: Judged) -> pl.DataFrame:
     thresholds = _thresholds(today)
     audience = _at_least(today, thresholds)
     chosen, hits = _at_least(judged.p, thresholds), _at_least(judged.p[judged.y > 0], thresholds)
-    positives, rate = int(judged.y.sum()), float(judged.y.mean())
-    low, high = wilson(hits, chosen)
-    recall_low, recall_high = wilson(hits, np.full(len(hits), positives))
-    precision = np.where(chosen > 0, hits / np.maximum(chosen, 1), np.nan)
-    numbers = {
-        "precision": precision,
-        "precision_low": low,
-        "precision_high": high,
-        "recall": hits / positives,
-        "recall_low": recall_low,
-        "recall_high": recall_high,
-        "lift": precision / rate,
-        "lift_low": low / rate,
-        "lift_high": high / rate,
-        "expected_buyers": audience * precision,
-        "expected_low": audience * low,
-        "expected_high": audience * high,
-    }
-    table = pl.DataFrame({c.THRESHOLD: thresholds, "audience_size": audience, **numbers})
-    return table.with_columns(
-        pl.col(numbers.keys()).fill_nan(None), pl.lit(rate).alias("base_rate")
+    positives, rate = np.full(len(hits), int(judged.y.sum())), float(judged.y.mean())
+    precision = _with_interval("precision", hits, chosen)
+    recall = _with_interval("recall", hits, positives)
+    lift = precision.select(
+        (pl.all() / rate).name.map(lambda name: name.replace("precision", "lift"))
     )
+    buyers = precision.select(pl.all() * pl.Series(audience))
+    buyers.columns = ["expected_buyers", "expected_low", "expected_high"]
+    grid = pl.DataFrame({c.THRESHOLD: thresholds, "audience_size": audience})
+    return pl.concat([grid, precision, recall, lift, buyers], how="horizontal").with_columns(
+        pl.lit(rate).alias("base_rate")
+    )
+
+
+def _with_interval(name: str, hits: Counts, of: Counts) -> pl.DataFrame:
+    """Return a share and its interval; all null where there is nothing to count."""
+    low, high = wilson(hits, of)
+    share = np.divide(hits, of, out=np.full(len(of), np.nan), where=of > 0)
+    table = pl.DataFrame({name: share, f"{name}_low": low, f"{name}_high": high})
+    return table.with_columns(pl.when(pl.col(name).is_not_nan()).then(pl.all()))
 
 
 def _thresholds(today: Array) -> Array:
@@ -86,18 +86,21 @@ def _thresholds(today: Array) -> Array:
     return np.unique(ordered[places])[::-1]
 
 
-def _at_least(p: Array, thresholds: Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _at_least(p: Array, thresholds: Array) -> Counts:
     return len(p) - np.searchsorted(np.sort(p), thresholds, "left").astype(np.int64)
 
 
 def _suggested(grid: pl.DataFrame, options: Lookalikes) -> pl.DataFrame:
     rising = grid.sort("audience_size")
-    sure = rising.filter(pl.col("lift_low") >= options.sure_lift)["audience_size"].max()
-    wider = rising.filter(pl.col("recall") >= options.wide_recall, pl.col("lift_low") > 1)
-    wide = wider.filter(pl.col("audience_size") > (sure or 0))["audience_size"].min()
+    better = rising.filter(pl.col("lift_low") > 1)
+    sure = better.sort("precision_low", "audience_size", descending=True)["audience_size"].first()
+    wider = better.filter(pl.col("recall") >= options.wide_recall)["audience_size"]
+    wide = wider.filter(wider > (sure or 0)).min()
     size = pl.col("audience_size")
-    kind = pl.when(size == sure).then(pl.lit("sure")).when(size == wide).then(pl.lit("wide"))
-    return rising.with_columns(kind.alias("suggestion"))
+    kind = pl.when(size.eq_missing(pl.lit(sure))).then(pl.lit("sure"))
+    return rising.with_columns(
+        kind.when(size.eq_missing(pl.lit(wide))).then(pl.lit("wide")).alias("suggestion")
+    )
 
 
 def _complete(

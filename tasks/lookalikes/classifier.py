@@ -3,18 +3,25 @@
 minimise  mean log loss + ridge / (2 n) * sum of (b_j * s_j)^2,  s_j the column's root mean square
 
 The penalty counts a column by what it moves, so that a value that few people have is neither free
-nor crushed. The intercept is free.
+nor crushed. The intercept is free. How strong it is, cross-validation over customers says: what
+fits a few hundred seeds does not fit a hundred thousand.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+log = logging.getLogger(__name__)
+
 Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+RIDGES = (100.0, 300.0, 1000.0, 3000.0)
+FOLDS = 3
 MAX_ITERATIONS = 500
 GRADIENT = 1e-7
 
@@ -30,6 +37,27 @@ class Classifier:
         """Return each row's log-odds."""
         odds: Array = self.intercept + np.asarray(x @ self.coefficients, np.float64)
         return odds
+
+
+def chosen_ridge(x: Any, y: Array, person: Codes) -> float:  # noqa: ANN401 (dense or sparse)
+    """Return the ridge of least log loss on customers left out.
+
+    Args:
+        x: rows by columns.
+        y: labels 0.0 and 1.0.
+        person: a code per customer, so that nobody is in two folds.
+    """
+    losses = {ridge: _left_out_loss(x, y, person % FOLDS, ridge) for ridge in RIDGES}
+    log.info("look-alike: log loss by ridge %s", {r: round(v, 5) for r, v in losses.items()})
+    return min(RIDGES, key=lambda ridge: losses[ridge])
+
+
+def _left_out_loss(x: Any, y: Array, fold: Codes, ridge: float) -> float:  # noqa: ANN401
+    total = 0.0
+    for left_out in (fold == number for number in range(FOLDS)):
+        odds = fit_classifier(x[~left_out], y[~left_out], ridge).log_odds(x[left_out])
+        total += float(np.sum(np.logaddexp(0, odds) - y[left_out] * odds))
+    return total / len(y)
 
 
 def fit_classifier(x: Any, y: Array, ridge: float) -> Classifier:  # noqa: ANN401 (dense or sparse)

@@ -13,7 +13,7 @@ from tasks import columns as c
 from tasks.lake.tables import LOOKALIKE_SCORES
 from tasks.lookalikes.calibration import Calibrator, fit_calibrator
 from tasks.lookalikes.card import Judged, refusing_card, threshold_card
-from tasks.lookalikes.classifier import Array, Classifier, fit_classifier
+from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
 from tasks.lookalikes.judgement import auc_of, calibration_metrics, refuse_degenerate
 from tasks.lookalikes.matrix import KEY, sparse_matrix, vocabulary
 from tasks.lookalikes.people import IS_POSITIVE, eligible_people, training_people
@@ -131,7 +131,9 @@ def _fitted(
     x = vstack([sparse_matrix(rows[a], evidence.features[a], columns) for a in plan.training])
     y = np.concatenate([_labels(rows[anchor]) for anchor in plan.training])
     log.info("look-alike %s: %d rows x %d columns", plan.segment.name, *x.shape)
-    classifier = fit_classifier(x.tocsr(), y, options.ridge)
+    person = pl.concat([rows[anchor][c.USER_ID] for anchor in plan.training]).rank("dense")
+    ridge = chosen_ridge(x.tocsr(), y, person.cast(pl.Int64).to_numpy())
+    classifier = fit_classifier(x.tocsr(), y, ridge)
     later = people[plan.calibration]
     odds = classifier.log_odds(sparse_matrix(later, evidence.features[plan.calibration], columns))
     return Model(columns, classifier, fit_calibrator(odds, _labels(later)))

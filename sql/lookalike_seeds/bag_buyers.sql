@@ -1,6 +1,6 @@
--- name: pram_buyers
+-- name: bag_buyers
 -- owner: marketing
--- seed: put a pram into the cart or ordered one, which expecting a child brings about
+-- seed: ordered something of the category bags
 -- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7
@@ -10,4 +10,4 @@ SELECT DISTINCT
     CAST(e.ts AS DATE) AS day
 FROM events AS e
 INNER JOIN items ON e.item_id = items.item_id
-WHERE e.event_type IN ('cart', 'order') AND items.category = 'prams'
+WHERE e.event_type = 'order' AND items.category = 'bags'
