@@ -1,0 +1,69 @@
+"""What the tests of larger installations share: a small shop, and programs that must be found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.servers import ROOT, tasks
+
+
+@pytest.fixture(scope="session")
+def python_environment() -> dict[str, str]:
+    """What a `python -m tasks` of these tests runs with; no setting of the caller leaks in."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VITRINA_")}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "plugins")])
+    return {**kept, "PYTHONPATH": path, "VITRINA_MLFLOW_URL": ""}
+
+
+@pytest.fixture(scope="session")
+def small_home(
+    tmp_path_factory: pytest.TempPathFactory, python_environment: dict[str, str]
+) -> Path:
+    """Two days of a tiny shop, their features built on DuckDB."""
+    home = tmp_path_factory.mktemp("small")
+    environment = python_environment | {"VITRINA_HOME": str(home)}
+    size = ["--days", "2", "--last-day", "2026-03-02", "--customers", "400", "--items", "100"]
+    tasks(["simulate", *size], environment)
+    for step in ("ingest", "count_interactions"):
+        for day in ("2026-03-01", "2026-03-02"):
+            tasks(["run", f"build_features.{step}", "--day", day], environment)
+    return home
+
+
+@pytest.fixture(scope="session")
+def versitygw() -> Path:
+    """The S3 server's program, built once and kept in `.cache`; skips where Go is not there."""
+    folder = ROOT / ".cache" / "versitygw"
+    program = folder / "versitygw"
+    if program.exists():
+        return program
+    if shutil.which("go") is None:
+        pytest.skip("no versitygw in .cache and no Go to build it: apt-get install golang-go")
+    folder.mkdir(parents=True, exist_ok=True)
+    module = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+    built = subprocess.run(
+        ["go", "install", "-trimpath", "-ldflags=-s -w", module],
+        env={**os.environ, "CGO_ENABLED": "0", "GOBIN": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    if built.returncode:
+        pytest.skip(f"versitygw could not be built: {built.stderr[-500:]}")
+    return program
+
+
+@pytest.fixture(scope="session")
+def spark_home() -> Path:
+    """Where the pip package keeps Spark."""
+    import pyspark
+
+    if shutil.which("java") is None:
+        pytest.skip("no Java: apt-get install openjdk-17-jre-headless")
+    return Path(pyspark.__file__).parent

@@ -1,0 +1,167 @@
+"""The lake on a real S3 server, also when two writers meet or the server dies."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.lake.lake import Lake
+from tasks.lake.tables import DATA_CHECKS, USER_FACETS
+from tasks.landing.manifest import write_landing_day
+from tasks.settings import Settings
+from tests.cluster.servers import HOST, ROOT, answers, end, free_port, wait_for
+from tests.rows import rows
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+DAY = date(2026, 3, 1)
+BUCKET = "lake"
+
+
+@dataclass
+class Store:
+    """An S3 server over a folder, which may be killed and started again."""
+
+    program: Path
+    folder: Path
+    port: int = field(default_factory=free_port)
+    access: str = "vitrina"
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        keys = ["--access", self.access, "--secret", self.secret, "--quiet"]
+        address = ["--port", f"{HOST}:{self.port}"]
+        command = [str(self.program), *address, *keys, "posix", str(self.folder)]
+        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(lambda: answers(self.port), "versitygw", self.server)
+
+    def kill(self) -> None:
+        assert self.server is not None
+        end(self.server, signal.SIGKILL)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
+            "AWS_ACCESS_KEY_ID": self.access,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_CONDITIONAL_PUT": "etag",
+        }
+
+
+@pytest.fixture(scope="module")
+def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / BUCKET).mkdir()
+    server = Store(versitygw, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def settings(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Settings:
+    for name, value in store.environment().items():
+        monkeypatch.setenv(name, value)
+    url = f"s3://{BUCKET}/{request.node.name}"
+    made = Settings(home=tmp_path, lake_url=url, mlflow_url="")
+    write_landing_day(made.landing, DAY, {}, "test")
+    return made
+
+
+def facets(*users: str) -> pl.DataFrame:
+    return rows(USER_FACETS, *({"user_id": user} for user in users))
+
+
+def users(settings: Settings) -> list[str]:
+    return Lake(settings).read_day(USER_FACETS, DAY)["user_id"].to_list()
+
+
+def test_a_day_written_to_the_store_is_read_back(settings: Settings) -> None:
+    assert Lake(settings).write_day(USER_FACETS, DAY, facets("b", "a")) == 2
+    assert users(settings) == ["a", "b"]
+
+
+def test_a_day_written_again_replaces_the_first(settings: Settings) -> None:
+    Lake(settings).write_day(USER_FACETS, DAY, facets("a"))
+    Lake(settings).write_day(USER_FACETS, DAY, facets("c"))
+    assert users(settings) == ["c"]
+    assert Lake(settings).ledger.written(USER_FACETS)[DAY, ""].version == 2
+
+
+def test_historical_rows_join_those_before(settings: Settings) -> None:
+    for name in ("first", "second"):
+        check = {"check": name, "value": 1.0, "version": 1, "verdict": "counted"}
+        Lake(settings).append_day(DATA_CHECKS, DAY, rows(DATA_CHECKS, check))
+    assert Lake(settings).read_day(DATA_CHECKS, DAY)["check"].to_list() == ["first", "second"]
+
+
+def test_sql_reads_from_the_store(settings: Settings) -> None:
+    lake = Lake(settings)
+    lake.write_day(USER_FACETS, DAY, facets("a"))
+    assert lake.read_window(USER_FACETS, DAY, 1).height == 1
+
+
+WRITER = """
+import sys
+from datetime import date
+from tasks.lake.lake import Lake
+from tasks.lake.tables import USER_FACETS
+from tasks.settings import Settings
+from tests.rows import rows
+for attempt in range(5):
+    frame = rows(USER_FACETS, *({"user_id": f"{sys.argv[1]}{n}"} for n in range(20)))
+    Lake(Settings()).write_day(USER_FACETS, date(2026, 3, 1), frame)
+    print(attempt, flush=True)
+"""
+
+
+def writer(name: str, settings: Settings, store: Store) -> subprocess.Popen[str]:
+    own = {"VITRINA_HOME": str(settings.home), "VITRINA_LAKE_URL": settings.lake}
+    environment = {**os.environ, **store.environment(), **own, "VITRINA_MLFLOW_URL": ""}
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, name],
+        cwd=ROOT,
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_writers_of_one_day_leave_the_whole_day_of_one(
+    settings: Settings, store: Store
+) -> None:
+    Lake(settings).write_day(USER_FACETS, DAY, facets("first"))
+    both = [writer(name, settings, store) for name in ("a", "b")]
+    errors = [process.communicate(timeout=200)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], errors
+    left = users(settings)
+    assert len(left) == 20
+    assert len({user[0] for user in left}) == 1
+
+
+def test_what_was_acknowledged_survives_the_death_of_the_server(
+    settings: Settings, store: Store
+) -> None:
+    Lake(settings).write_day(USER_FACETS, DAY, facets("a", "b"))
+    store.kill()
+    store.start()
+    assert users(settings) == ["a", "b"]
+    assert Lake(settings).ledger.written(USER_FACETS)[DAY, ""].rows == 2
