@@ -6,7 +6,7 @@ A source is one platform, surface and arrangement. Where the item stood by chanc
 or a shuffled listing) the level says how good its items were and the curve what position does; the
 two are fitted by turns, which is the maximum likelihood of the Poisson model. The curve is then
 
-smoothed    clicks and impressions summed over the positions within a quarter of each
+smoothed    clicks and impressions summed over the positions within a fifth of each
 shrunk      a platform and surface towards all of them by `prior_shown` pseudo-impressions
 monotone    decreasing isotonic regression
 relative    divided by its first position: p_examined(1) = 1
@@ -32,7 +32,7 @@ from tasks.settings import Segments
 Numbers = npt.NDArray[np.float64]
 
 ROUNDS = 50
-NEIGHBOURS = 1.25
+NEIGHBOURS = 0.2
 FLOOR = 0.01
 """The least p_examined: a tail without clicks is no proof that nobody looked."""
 
@@ -113,20 +113,28 @@ def _curve_of_place(fitted: Fit, platform: str, surface: str) -> pl.DataFrame:
             c.PLATFORM: platform,
             c.SURFACE: surface,
             c.POSITION: np.arange(1, len(curve) + 1, dtype=np.int32),
-            c.P_EXAMINED: np.clip(curve / max(curve[0], 1e-12), FLOOR, 1.0),
+            c.P_EXAMINED: _relative(curve),
             "impressions": fitted.impressions[rows].sum(axis=0).astype(np.int64),
             "clicks": clicks.astype(np.int64),
         }
     )
 
 
+def _relative(curve: Numbers) -> Numbers:
+    """Return the curve over its first position; without a click nothing tells positions apart."""
+    if not curve[0] > 0:
+        return np.ones_like(curve)
+    relative: Numbers = np.clip(curve / curve[0], FLOOR, 1.0)
+    return relative
+
+
 def _nearby(values: Numbers) -> Numbers:
-    """Return sums over the positions within a quarter of each; the first stand alone."""
-    position = np.arange(1, len(values) + 1)
+    """Return sums over as many positions before as behind, up to a fifth of each position."""
+    deepest = len(values)
+    position = np.arange(1, deepest + 1)
+    reach = np.minimum((position * NEIGHBOURS).astype(int), deepest - position)
     total = np.concatenate([[0.0], np.cumsum(values)])
-    last = np.minimum(np.floor(position * NEIGHBOURS).astype(int), len(values))
-    first = np.ceil(position / NEIGHBOURS).astype(int)
-    sums: Numbers = total[last] - total[first - 1]
+    sums: Numbers = total[position + reach] - total[position - reach - 1]
     return sums
 
 
