@@ -16,18 +16,18 @@ from airflow.sdk import (
     StartOfDayMapper,
 )
 
-from vitrina_airflow.alerts import alert_failure, kind_of
-from vitrina_airflow.failure import BACKFILL
+from tasks.steps import CHAIN
+from vitrina_airflow.alerts import alert_failure
 
 WAIT_FOR_INPUT = timedelta(minutes=20)
-WAIT_FOR_A_SERVER = timedelta(minutes=1)
+SHORT_WAIT = timedelta(minutes=1)
 SAME_DAY = StartOfDayMapper(input_format="%Y-%m-%d")
 
 
 class RetryByError(ExceptionRetryPolicy):
-    """Retries by error type, and in a backfill without the long wait for an input.
+    """Retries by error type; short waits while the chain's root is making days.
 
-    There an absent day is being made by the run beside it, or nobody makes it at all.
+    Days that run side by side may meet before the earlier one has what the later one reads.
     """
 
     def evaluate(
@@ -39,14 +39,14 @@ class RetryByError(ExceptionRetryPolicy):
     ) -> RetryDecision:
         """Return whether and when to try again."""
         decision = super().evaluate(exception, try_number, max_tries, context)
-        if decision.retry_delay == WAIT_FOR_INPUT and _in_backfill(context):
-            return replace(decision, retry_delay=WAIT_FOR_A_SERVER)
+        if decision.retry_delay == WAIT_FOR_INPUT and context and _root_is_at_work(context["ti"]):
+            return replace(decision, retry_delay=SHORT_WAIT, reason="another day is being made")
         return decision
 
 
-def _in_backfill(context: Mapping[str, Any] | None) -> bool:
-    run = context["dag_run"] if context else None
-    return run is not None and kind_of(run.run_type, run.consumed_asset_events) == BACKFILL
+def _root_is_at_work(ti: Any) -> bool:  # noqa: ANN401 (Airflow's task instance)
+    running: int = ti.get_ti_count(dag_id=CHAIN[0], states=["running"])
+    return running > (1 if ti.dag_id == CHAIN[0] else 0)
 
 
 # A bug does not mend itself, hence FAIL where no rule matches. The policy is not asked when the
@@ -67,7 +67,7 @@ RETRY_BY_ERROR = RetryByError(
         RetryRule(
             exception=[ConnectionError, TimeoutError],
             action=RetryAction.RETRY,
-            retry_delay=WAIT_FOR_A_SERVER,
+            retry_delay=SHORT_WAIT,
             reason="a server did not answer",
         ),
     ],
@@ -77,7 +77,7 @@ RETRY_BY_ERROR = RetryByError(
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "recommendations",
     "retries": 9,
-    "retry_delay": WAIT_FOR_A_SERVER,
+    "retry_delay": SHORT_WAIT,
     "retry_policy": RETRY_BY_ERROR,
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": alert_failure,

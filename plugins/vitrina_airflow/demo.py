@@ -15,7 +15,8 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+
+import requests
 
 from tasks.errors import VitrinaError
 from tasks.lake.ledger import days_between
@@ -32,6 +33,7 @@ ROOT_DAG = CHAIN[0]
 BACKFILLED_DAYS = 3
 ACTIVE_RUNS = 2
 POLL_SECONDS = 2
+SCHEDULE_SECONDS = 30
 WAIT_MINUTES = 30
 LOG_LINES = 20
 INTERRUPTED = 130
@@ -51,6 +53,9 @@ def main() -> int:
         show(args, Settings())
     except VitrinaError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except requests.RequestException as error:
+        print(f"Airflow did not answer: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; `make demo` goes on from here, `make stop` ends what runs")
@@ -102,18 +107,21 @@ def simulate(args: argparse.Namespace, settings: Settings, first: date) -> None:
 
 
 def begin(airflow: Airflow, days: list[date]) -> None:
-    """Have Airflow run the days: failed runs again, days without a run by a backfill."""
+    """Have Airflow run the days: failed runs again, days without a run for the first time.
+
+    A DAG that wakes runs its newest day by schedule, whatever a backfill holds; so the backfill
+    takes the days before, and the newest one is not run twice.
+    """
     until(lambda: all(airflow.dag(dag) for dag in CHAIN), "Airflow to read the DAGs")
     for run in airflow.runs(CHAIN, days):
         if run["state"] == "failed":
             airflow.clear_failed(run)
-    if airflow.backfill(ROOT_DAG, days[0], days[-1], ACTIVE_RUNS):
-        say(f"backfilling {ROOT_DAG} from {days[0]} to {days[-1]}; four DAGs follow each day")
-        # Else the schedule would add a second run of the newest day, unaware of the backfill's.
-        airflow.parse_again(ROOT_DAG)
-        until(partial(_is_scheduled_later, airflow), "the schedule to know of the backfill")
+    if airflow.backfill(ROOT_DAG, days[0], days[-2], ACTIVE_RUNS):
+        say(f"backfilling {ROOT_DAG} from {days[0]}; four DAGs follow each day")
     for dag in CHAIN:
         airflow.unpause(dag)
+    if not is_met(lambda: bool(airflow.runs([ROOT_DAG], days[-1:])), SCHEDULE_SECONDS):
+        airflow.trigger(ROOT_DAG, days[-1])
 
 
 def watch(airflow: Airflow, days: list[date], settings: Settings) -> list[Record]:
@@ -183,25 +191,25 @@ def until(ready: Callable[[], bool], what: str) -> None:
     """Return when `ready` says so.
 
     Raises:
-        RunFailed: not within two minutes.
+        RunFailed: not within three minutes.
     """
-    deadline = time.monotonic() + standalone.START_SECONDS
+    if not is_met(ready, standalone.START_SECONDS):
+        raise RunFailed(f"gave up waiting for {what}")
+
+
+def is_met(ready: Callable[[], bool], seconds: float) -> bool:
+    """Return whether `ready` says so within the seconds."""
+    deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
-            raise RunFailed(f"gave up waiting for {what}")
+            return False
         time.sleep(0.5)
+    return True
 
 
 def say(line: str) -> None:
     """Print a line of progress with the time."""
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-
-
-def _is_scheduled_later(airflow: Airflow) -> bool:
-    dag = airflow.dag(ROOT_DAG)
-    return dag is not None and datetime.fromisoformat(dag["next_dagrun_run_after"]) > datetime.now(
-        UTC
-    )
 
 
 def _title(task: Record) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
 
 TIMEOUT_SECONDS = 60
 CONFLICT = 409
@@ -23,6 +25,9 @@ class Airflow:
         self.url = url
         self._api = f"{url}/api/v2"
         self._session = requests.Session()
+        # A busy machine answers late or with its database locked; to ask again does no harm.
+        patience = Retry(total=5, backoff_factor=1, status_forcelist=[500, 503])
+        self._session.mount("http://", HTTPAdapter(max_retries=patience))
 
     def dag(self, dag_id: str) -> Record | None:
         """Return the DAG, None while it is unknown."""
@@ -32,12 +37,6 @@ class Airflow:
     def unpause(self, dag_id: str) -> None:
         """Let the DAG run."""
         self._send("PATCH", f"dags/{dag_id}", {"is_paused": False})
-
-    def parse_again(self, dag_id: str) -> None:
-        """Have the DAG's file parsed, by which the next scheduled run is reckoned anew."""
-        dag = self.dag(dag_id)
-        if dag is not None:
-            self._send("PUT", f"parseDagFile/{dag['file_token']}")
 
     def backfill(self, dag_id: str, first: date, last: date, max_active_runs: int) -> bool:
         """Backfill the days that have no run yet; return whether there was one to create."""
