@@ -62,6 +62,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         action=action_for(context["dag"].doc_md, error),
         log_url=ti.log_url,
         mlflow_url=_mlflow_url(ti),
+        link=getattr(exception, "link", ""),
     )
 
 

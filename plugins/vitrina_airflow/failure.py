@@ -12,7 +12,7 @@ class Failure:
     """One failed task try.
 
     `kind` is the kind of run it belongs to (scheduled, backfill, manual); a follower has the kind
-    of the root run that woke it.
+    of the root run that woke it. `link` names what is late, where that is the failure.
     """
 
     dag_id: str
@@ -28,6 +28,7 @@ class Failure:
     mlflow_url: str = ""
     map_index: int = -1
     map_key: str = ""
+    link: str = ""
 
     @property
     def in_backfill(self) -> bool:
@@ -41,8 +42,11 @@ class Failure:
 
     @property
     def group_key(self) -> str:
-        """Failures with one key are one alert: per DAG, error and try, in a run or a backfill."""
-        scope = BACKFILL if self.in_backfill else self.run_id
+        """Failures with one key are one alert.
+
+        Per DAG, error and try within a run or a backfill; per late thing, whichever run met it.
+        """
+        scope = self.link or (BACKFILL if self.in_backfill else self.run_id)
         return "|".join((self.dag_id, scope, self.error, str(self.try_number)))
 
     @property

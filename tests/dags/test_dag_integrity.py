@@ -1,0 +1,197 @@
+"""Rules that every DAG file keeps, and its structure against a golden file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import ContractViolation, InputNotReady, QualityGateFailed
+from tasks.steps import CHAIN, steps_of
+from tests.airflow_environment import ROOT
+
+FILES = sorted((ROOT / "dags").glob("*.py"))
+GOLDEN = Path(__file__).parent / "golden"
+MAX_LINES = 80
+SECTIONS = (
+    "**Reads**", "**Writes**", "**Users**", "**Runs**", "### If it fails", "**Impact**",
+    "### Run again",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, Any]:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(ROOT / "dags"))
+    assert not bag.import_errors
+    return dict(bag.dags)
+
+
+def test_dags_are_found() -> None:
+    assert len(FILES) > len(CHAIN)
+
+
+def test_each_file_holds_the_dag_of_its_name(dags: dict[str, Any]) -> None:
+    assert sorted(dags) == [path.stem for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_is_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+class TestEachDag:
+    def test_its_docstring_is_the_runbook_shown(self, path: Path, dags: dict[str, Any]) -> None:
+        text = dags[path.stem].doc_md
+        places = [text.find(section) for section in SECTIONS]
+        assert -1 not in places
+        assert places == sorted(places)
+
+    def test_its_runbook_names_its_tasks_and_no_others(
+        self, path: Path, dags: dict[str, Any]
+    ) -> None:
+        words = set(re.findall(r"`([a-z_]+)`", _tasks_paragraph(dags[path.stem].doc_md)))
+        others = {task for name in dags if name != path.stem for task in dags[name].task_ids}
+        assert set(dags[path.stem].task_ids) <= words
+        assert not words & others
+
+    def test_its_runbook_has_an_action_for_what_may_happen(
+        self, path: Path, dags: dict[str, Any]
+    ) -> None:
+        from vitrina_airflow.runbook import actions
+
+        rows = actions(dags[path.stem].doc_md)
+        assert {"process killed", "timeout", "anything else"} <= set(rows)
+        assert all(rows.values())
+
+    def test_its_runbook_warns_of_mark_success(self, path: Path, dags: dict[str, Any]) -> None:
+        assert "ever use *Mark success*" in " ".join(dags[path.stem].doc_md.split())
+
+    def test_it_has_exactly_one_tier(self, path: Path, dags: dict[str, Any]) -> None:
+        tiers = [tag for tag in dags[path.stem].tags if tag.startswith("impact/tier_")]
+        assert len(tiers) == 1
+        assert tiers[0][-1] in "123"
+
+    def test_each_task_has_owner_time_limit_slots_retries_and_alert(
+        self, path: Path, dags: dict[str, Any]
+    ) -> None:
+        from vitrina_airflow.alerts import alert_failure
+        from vitrina_airflow.defaults import RETRY_BY_ERROR
+        from vitrina_airflow.machine import HEAVIEST_TASK
+
+        for task in dags[path.stem].tasks:
+            assert task.owner not in ("", "airflow")
+            assert task.execution_timeout <= timedelta(hours=3)
+            assert (task.pool, task.pool_slots <= HEAVIEST_TASK) == ("default_pool", True)
+            assert task.retry_policy is RETRY_BY_ERROR
+            assert alert_failure in list(_as_list(task.on_failure_callback))
+
+    def test_its_structure_equals_the_golden_file(self, path: Path, dags: dict[str, Any]) -> None:
+        golden = GOLDEN / f"{path.stem}.json"
+        found = json.dumps(_structure(dags[path.stem]), indent=1, sort_keys=True) + "\n"
+        if os.environ.get("REBUILD_GOLDEN") == "yes":
+            golden.write_text(found)
+        assert found == golden.read_text(), "REBUILD_GOLDEN=yes rewrites it"
+
+
+@pytest.mark.parametrize("name", CHAIN)
+class TestEachDagOfTheChain:
+    def test_its_steps_and_edges_are_those_of_its_module(
+        self, name: str, dags: dict[str, Any]
+    ) -> None:
+        module = {
+            step.name: (
+                {function.__name__ for function in step.after},
+                step.mapped_over is not None,
+            )
+            for step in steps_of(name)
+        }
+        assert module == {
+            task.task_id: (set(task.upstream_task_ids), task.is_mapped) for task in dags[name].tasks
+        }
+
+    def test_one_unmapped_task_has_the_outlet(self, name: str, dags: dict[str, Any]) -> None:
+        with_outlet = [task for task in dags[name].tasks if task.outlets]
+        assert len(with_outlet) == 1
+        assert not with_outlet[0].is_mapped
+        assert len(with_outlet[0].outlets) == 1
+
+    def test_nothing_but_promote_comes_after_the_outlet(
+        self, name: str, dags: dict[str, Any]
+    ) -> None:
+        (task,) = (task for task in dags[name].tasks if task.outlets)
+        assert set(task.downstream_task_ids) <= {"promote"}
+
+    def test_an_empty_map_does_not_skip_the_outlet(self, name: str, dags: dict[str, Any]) -> None:
+        for task in dags[name].tasks:
+            after_mapped = any(before.is_mapped for before in task.upstream_list)
+            assert (task.trigger_rule.value == "none_failed") == after_mapped
+
+    def test_its_runbook_knows_the_errors_of_the_chain(
+        self, name: str, dags: dict[str, Any]
+    ) -> None:
+        from vitrina_airflow.runbook import actions
+
+        assert {InputNotReady.__name__, ContractViolation.__name__} <= set(
+            actions(dags[name].doc_md)
+        )
+
+
+def test_the_ranker_knows_what_a_refusal_means(dags: dict[str, Any]) -> None:
+    from vitrina_airflow.runbook import actions
+
+    assert QualityGateFailed.__name__ in actions(dags["retrain_ranker"].doc_md)
+
+
+def test_the_chain_has_at_most_twelve_tasks_a_day_and_a_few_mapped_ones(
+    dags: dict[str, Any],
+) -> None:
+    tasks = [task for name in CHAIN for task in dags[name].tasks]
+    assert sum(not task.is_mapped for task in tasks) <= 12
+
+
+def _tasks_paragraph(text: str) -> str:
+    start = re.search(r"^Tasks?: ", text, re.MULTILINE)
+    assert start
+    return text[start.start() :].split("\n\n")[0]
+
+
+def _as_list(found: Any) -> list[Any]:  # noqa: ANN401
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def _structure(dag: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "schedule": _schedule(dag.timetable),
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "tags": sorted(dag.tags),
+        "tasks": {
+            task.task_id: {
+                "after": sorted(task.upstream_task_ids),
+                "mapped": task.is_mapped,
+                "inlets": sorted(asset.name for asset in task.inlets),
+                "outlets": sorted(asset.name for asset in task.outlets),
+                "pool_slots": task.pool_slots,
+                "trigger_rule": task.trigger_rule.value,
+                "minutes": int(task.execution_timeout.total_seconds() // 60),
+            }
+            for task in dag.tasks
+        },
+    }
+
+
+def _schedule(timetable: Any) -> str:  # noqa: ANN401
+    name = type(timetable).__name__
+    condition = getattr(timetable, "asset_condition", None)
+    if condition is None:
+        return f"{name} {getattr(timetable, 'expression', '')}".strip()
+    names = sorted(asset.name for asset in getattr(condition, "objects", [condition]))
+    return f"{name} {' & '.join(names)}"
