@@ -2,6 +2,7 @@
 -- Grain: one row per fitting row and attribute whose sum is above 0.
 -- Inputs: facet_rows (row_id, user_id, item_id, known_day, snapshot_day, category_group), and
 --   user_facets and item_attributes of the days before the listings.
+-- Window: each row reads the preferences and the catalogue of its own day before.
 -- picos = sum of the customer's kept preferences over the item's values of the attribute, exactly
 --   as a boost with one clause per attribute and value adds them up; in units of 1e-12, so that the
 --   sum is one of integers and does not depend on order.

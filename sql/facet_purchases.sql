@@ -2,6 +2,7 @@
 -- Grain: one row per basket (customer and day of purchase) and item of its choice set.
 -- Inputs: events, items (an empty night carries the last snapshot on), user_segments and
 --   segment_scores of the days before the purchases, listing_days (day, known_day: the day before).
+-- Window: a purchase belongs to the day of its ts.
 -- The choice set: the bought items, and of the items that others bought that day a sample: the
 --   :pool_items first by hash, each basket keeping those whose hash is below :kept_below.
 -- carted means bought here. There is no position and so no p_examined; the sampled items were not

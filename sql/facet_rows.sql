@@ -3,6 +3,7 @@
 -- Inputs: events (to :day, from weeks before the first listing day), items (an empty night carries
 --   the last snapshot on), user_segments and segment_scores of the days before the listings,
 --   examination (:day), listing_days (day, known_day: the day before it).
+-- Window: a listing belongs to the day of its ts; contacts count as far back as events are given.
 -- carted: a cart is credited to the customer's last impression of the item before it, in the same
 --   session, at most a day after the listing.
 -- sf_pos: the segment's score as of the day before; where the segment has none, that of all.

@@ -1,10 +1,14 @@
 -- name: baby_goods_buyers
--- owner: marketing
+-- Owner: marketing
 -- seed: ordered babywear or a pram, which expecting a child brings about
 -- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7
 -- lasting_trait: no
+-- Grain: one row per customer and day of a seed act.
+-- Inputs: events (from the first day that can matter to :day), items (7 days of snapshots, so that
+--   what left the catalogue this week still counts).
+-- Window: the day of a seed act is that of its ts.
 SELECT DISTINCT
     e.user_id,
     CAST(e.ts AS DATE) AS day

@@ -14,6 +14,8 @@ from tasks import columns as c
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 PICO = 1e-12
+MIN_OWNERS = 20
+"""Blocks of customers that an attribute needs; with few customers a block is one of them."""
 CONSTANT = 1e-9
 """A spread below this is no spread: the attribute says nothing between the items shown."""
 
@@ -116,9 +118,14 @@ def starts_of(codes: Codes) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.diff(codes, prepend=codes[0] - 1 if len(codes) else 0))
 
 
-def varying(design: Design, spread: Array) -> Design:
-    """Return the design without the columns that do not vary."""
-    kept = spread > CONSTANT
+def usable_columns(design: Design, spread: Array) -> Design:
+    """Return the design without columns that do not vary or that too few customers have.
+
+    An attribute that a handful of customers prefer would be separated: a huge coefficient, and an
+    interval that resampling cannot see the end of.
+    """
+    owners = np.add.reduceat(design.x != 0, starts_of(design.block), axis=0) > 0
+    kept = (spread > CONSTANT) & (owners.sum(axis=0) >= MIN_OWNERS)
     names = tuple(name for name, keep in zip(design.names, kept, strict=True) if keep)
     return replace(design, names=names, x=design.x[:, kept])
 

@@ -24,7 +24,15 @@ import polars as pl
 from tasks import columns as c
 from tasks.facets import likelihood
 from tasks.facets.bootstrap import interval, resampled
-from tasks.facets.design import Array, Design, design_of, scaled, spreads, varying, within_spreads
+from tasks.facets.design import (
+    Array,
+    Design,
+    design_of,
+    scaled,
+    spreads,
+    usable_columns,
+    within_spreads,
+)
 from tasks.lake.tables import FACET_WEIGHTS
 from tasks.settings import Facets
 
@@ -122,9 +130,9 @@ def _fitted(
     if reason:
         return Fitted(*size, reason)
     design = design_of(usable, features, with_score=True)
-    design = varying(design, method.spread(design))
+    design = usable_columns(design, method.spread(design))
     if design.names[-1:] != (c.SF_POS,):
-        return Fitted(*size, "sf_pos does not vary among what was shown")
+        return Fitted(*size, "sf_pos is the same for whatever was shown")
     table, is_published = _estimate(method, design, options, seed)
     unscaled = None if is_published else "the interval of b_sf_pos reaches 0: the scale is unknown"
     note = FROM_PURCHASES if source == "purchases" else None
@@ -208,7 +216,7 @@ def _of_group(fitted: Fitted, attributes: pl.DataFrame, method: str) -> pl.DataF
     joined = attributes.join(table, on=c.ATTRIBUTE, how="left")
     is_estimated = pl.col("coefficient").is_not_null()
     why = pl.lit(fitted.reason, pl.String)
-    silent = pl.lit("no preference for it varies among what was shown")
+    silent = pl.lit("too few customers' preferences for it differ among what was shown")
     stated = why if fitted.table is None else pl.when(is_estimated).then(why).otherwise(silent)
     return joined.with_columns(
         pl.lit(method).alias("method"),

@@ -66,7 +66,7 @@ def segment_of(name: str, folder: Path = SEEDS_FOLDER) -> Segment:
 
 def _declared(path: Path) -> Segment:
     matches = [match for match in map(LINE.fullmatch, _header(path)) if match]
-    told = {str(match[1]): str(match[2]) for match in matches}
+    told = {match[1].lower(): match[2] for match in matches}
     wanted = {*TEXTS, *DAYS, "lasting_trait"}
     for name in sorted(wanted - told.keys()):
         raise ContractViolation(f"{path.name}: the header lacks '-- {name}: ...'")

@@ -1,10 +1,18 @@
-"""From features, seed acts and purchases to probabilities and a card: one segment, one day."""
+"""From features, seed acts and purchases to probabilities and a card: one segment, one day.
+
+probability = calibrated(P(buys anything | x) * P(the seed thing | x, buys))
+
+The second factor is the look-alike: positives did the seed thing, negatives bought other things in
+the same days. The first is fitted on everybody eligible; without it people who never buy would be
+ranked by taste alone. The calibrator then sees the whole eligible base of a later anchor.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -16,9 +24,12 @@ from tasks.lookalikes.card import Judged, refusing_card, threshold_card
 from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
 from tasks.lookalikes.judgement import auc_of, calibration_metrics, refuse_degenerate
 from tasks.lookalikes.matrix import KEY, sparse_matrix, vocabulary
-from tasks.lookalikes.people import IS_POSITIVE, eligible_people, training_people
+from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, eligible_people, training_people
 from tasks.lookalikes.windows import Plan
 from tasks.settings import Lookalikes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +68,35 @@ class Scored:
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier with its columns and its calibrator."""
+    """The two factors over the same columns."""
 
     columns: pl.DataFrame
-    classifier: Classifier
+    seed: Classifier
+    buyer: Classifier
+
+    def log_odds(self, people: pl.DataFrame, features: pl.DataFrame) -> Array:
+        """Return the log-odds of the product of both factors, in the order of the people."""
+        x = sparse_matrix(people, features, self.columns)
+        return product_log_odds(self.seed.log_odds(x), self.buyer.log_odds(x))
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A model with its calibrator."""
+
+    model: Model
     calibrator: Calibrator
 
     def probability(self, people: pl.DataFrame, features: pl.DataFrame) -> Array:
         """Return the probability of each of the people, in their order."""
-        x = sparse_matrix(people, features, self.columns)
-        return self.calibrator.probability(self.classifier.log_odds(x))
+        return self.calibrator.probability(self.model.log_odds(people, features))
+
+
+def product_log_odds(first: Array, second: Array) -> Array:
+    """Return the log-odds of the product of two probabilities given as log-odds."""
+    log_product: Array = -np.logaddexp(0, -first) - np.logaddexp(0, -second)
+    odds: Array = log_product - np.log(-np.expm1(log_product))
+    return odds
 
 
 def score_people(plan: Plan, evidence: Evidence, options: Lookalikes) -> Scored:
@@ -81,14 +111,14 @@ def score_people(plan: Plan, evidence: Evidence, options: Lookalikes) -> Scored:
     reason = _too_few(plan, seeds, options)
     if reason:
         return Scored(LOOKALIKE_SCORES.empty(), refusing_card("too few", reason, None), seeds)
-    model = _fitted(plan, evidence, people, options)
+    model = _calibrated(plan, evidence, people, options)
     today = people[plan.day]
     p = model.probability(today, evidence.features[plan.day])
     _check(plan, evidence, today, p)
     judged = _judged(model, people[plan.card], evidence.features[plan.card])
     metrics = {**seeds, **_metrics(judged), "people": float(len(p))}
     scores = today.select(c.USER_ID).with_columns(pl.Series(c.PROBABILITY, p))
-    return Scored(scores, _card(p, judged, options), metrics, judged, drivers(model))
+    return Scored(scores, _card(p, judged, options), metrics, judged, drivers(model.model))
 
 
 def _people(plan: Plan, evidence: Evidence, anchor: date) -> pl.DataFrame:
@@ -119,24 +149,41 @@ def _too_few(plan: Plan, seeds: dict[str, float], options: Lookalikes) -> str | 
     return None
 
 
+def _calibrated(
+    plan: Plan, evidence: Evidence, people: dict[date, pl.DataFrame], options: Lookalikes
+) -> Calibrated:
+    """Return the model of the training anchors, calibrated on the later one."""
+    model = _fitted(plan, evidence, people, options)
+    later = people[plan.calibration]
+    odds = model.log_odds(later, evidence.features[plan.calibration])
+    return Calibrated(model, fit_calibrator(odds, _labels(later)))
+
+
 def _fitted(
     plan: Plan, evidence: Evidence, people: dict[date, pl.DataFrame], options: Lookalikes
 ) -> Model:
-    """Return the model of the training anchors, calibrated on the later one."""
-    from scipy.sparse import vstack
-
+    """Return both factors, with the ridge that the second one wants."""
+    everybody = {anchor: people[anchor] for anchor in plan.training}
     rows = {anchor: training_people(people[anchor]) for anchor in plan.training}
     seen = pl.concat([_of(evidence.features[anchor], rows[anchor]) for anchor in plan.training])
     columns = vocabulary(seen, options.min_support, options.max_columns)
-    x = vstack([sparse_matrix(rows[a], evidence.features[a], columns) for a in plan.training])
-    y = np.concatenate([_labels(rows[anchor]) for anchor in plan.training])
+    x, y = _stacked(evidence, rows, columns), _labels(pl.concat(rows.values()))
     log.info("look-alike %s: %d rows x %d columns", plan.segment.name, *x.shape)
-    person = pl.concat([rows[anchor][c.USER_ID] for anchor in plan.training]).rank("dense")
-    ridge = chosen_ridge(x.tocsr(), y, person.cast(pl.Int64).to_numpy())
-    classifier = fit_classifier(x.tocsr(), y, ridge)
-    later = people[plan.calibration]
-    odds = classifier.log_odds(sparse_matrix(later, evidence.features[plan.calibration], columns))
-    return Model(columns, classifier, fit_calibrator(odds, _labels(later)))
+    person = pl.concat(rows.values())[c.USER_ID].rank("dense").cast(pl.Int64)
+    ridge = chosen_ridge(x, y, person.to_numpy())
+    is_buyer = pl.concat(everybody.values()).select(pl.col(IS_BUYER) | pl.col(IS_POSITIVE))
+    bought = is_buyer.to_series().cast(pl.Float64).to_numpy()
+    buyer = fit_classifier(_stacked(evidence, everybody, columns), bought, ridge)
+    return Model(columns, fit_classifier(x, y, ridge), buyer)
+
+
+def _stacked(
+    evidence: Evidence, people: dict[date, pl.DataFrame], columns: pl.DataFrame
+) -> csr_matrix:
+    from scipy.sparse import vstack
+
+    parts = [sparse_matrix(rows, evidence.features[day], columns) for day, rows in people.items()]
+    return vstack(parts).tocsr()
 
 
 def _of(features: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
@@ -155,7 +202,7 @@ def _check(plan: Plan, evidence: Evidence, people: pl.DataFrame, p: Array) -> No
     refuse_degenerate(plan.segment.name, p[has_features.to_numpy()])
 
 
-def _judged(model: Model, people: pl.DataFrame, features: pl.DataFrame) -> Judged:
+def _judged(model: Calibrated, people: pl.DataFrame, features: pl.DataFrame) -> Judged:
     p, y = model.probability(people, features), _labels(people)
     return Judged(p, y, auc_of(p, y))
 
@@ -175,5 +222,5 @@ def _card(today: Array, judged: Judged, options: Lookalikes) -> pl.DataFrame:
 
 def drivers(model: Model) -> pl.DataFrame:
     """Return `attribute, value, coefficient`, the strongest first."""
-    named = model.columns.with_columns(pl.Series("coefficient", model.classifier.coefficients))
+    named = model.columns.with_columns(pl.Series("coefficient", model.seed.coefficients))
     return named.sort(pl.col("coefficient").abs(), descending=True).drop("column")
