@@ -37,7 +37,7 @@ CATEGORIES = (
     Category("outerwear", C, 4, 12900, 0.5, 0.45, "scarves", "boots", 11),
     Category("sportswear", C, 4, 3900, 0.45, 0.45, "running_shoes", "running_shoes", 5),
     Category("underwear", C, 4, 1500, 0.5, 0.45, "bedding", "watches"),
-    Category("babywear", C, 2.5, 1900, 0.1, 0.1, "prams", "prams"),
+    Category("babywear", C, 1.8, 1900, 0.1, 0.1, "knitwear", "underwear"),
     Category("sneakers", S, 6, 7900, 0.45, 0.45, "sportswear", "jeans"),
     Category("boots", S, 4, 9900, 0.5, 0.45, "knitwear", "knitwear", 11),
     Category("heels", S, 4, 7500, 1.0, 0.0, "bags", "boots", 6),
@@ -57,7 +57,7 @@ CATEGORIES = (
     Category("rugs", H, 2, 8900, 0.0, 0.0, "storage", "bedding"),
     Category("storage", H, 2, 2400, 0.0, 0.0, "tableware", "tableware"),
     Category("candles", H, 2, 1200, 0.0, 0.0, "body_care", "tableware", 12, True),
-    Category("prams", H, 1.5, 29900, 0.0, 0.0, "babywear", "babywear"),
+    Category("prams", H, 1.2, 29900, 0.0, 0.0, "babywear", "babywear"),
     Category("skincare", B, 4, 2200, 0.7, 0.1, "makeup", "haircare", 0, True),
     Category("haircare", B, 3, 1400, 0.5, 0.2, "shirts", "underwear", 0, True),
     Category("makeup", B, 3, 1800, 1.0, 0.0, "dresses", "skincare", 0, True),
@@ -161,14 +161,14 @@ class Trait:
     name: str
     share: float
     views: tuple[str, ...]
-    buys: str
+    buys: tuple[str, ...]
     browse_days: int
     buy_days: int
     cycle_days: int
 
 
 TRAITS = (
-    Trait("expecting_child", 0.45, ("babywear", "storage", "prams"), "prams", 18, 14, 120),
-    Trait("taking_up_running", 0.45, ("sportswear", "hats"), "running_shoes", 14, 14, 120),
-    Trait("moving_house", 0.35, ("bedding", "lighting", "storage"), "rugs", 18, 14, 120),
+    Trait("expecting_child", 0.65, ("babywear", "prams"), ("babywear", "prams"), 14, 14, 100),
+    Trait("taking_up_running", 0.4, ("sportswear", "hats"), ("running_shoes",), 12, 12, 100),
+    Trait("moving_house", 0.4, ("bedding", "lighting", "storage"), ("rugs",), 14, 12, 100),
 )

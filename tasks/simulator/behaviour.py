@@ -166,14 +166,24 @@ def utilities(world: World, state: State, met: Encounters) -> Floats:
     return total
 
 
-def needs(world: World, met: Encounters) -> Floats:
-    """Return the log-odds of buying that traits add in the categories they end in."""
+def needs(world: World, state: State, met: Encounters) -> Floats:
+    """Return the log-odds of buying that traits add in the categories they end in, until one has bought there."""
     names, category = list(world.category_names), world.catalogue.category[met.item]
     total = np.zeros(len(met))
     for number, trait in enumerate(world.parameters.traits):
-        need = np.where(buying(trait, trait_days(world.customers, number, met.day)), 1.0, -0.5)
-        total += world.parameters.trait_need * need[met.customer] * (category == names.index(trait.buys))
+        ends = np.isin(category, [names.index(name) for name in trait.buys])
+        rows = np.flatnonzero(ends)
+        due = buying(trait, trait_days(world.customers, number, met.day))[met.customer[rows]]
+        due &= ~_bought_category(world, state, met.customer[rows], category[rows])
+        total[rows] = world.parameters.trait_need * np.where(due, 1.0, -0.5)
     return total
+
+
+def _bought_category(world: World, state: State, who: Ints, category: Ints) -> Flags:
+    bought = state.bought[who]
+    same = (world.catalogue.category[bought] == category[:, None]) & (bought != NOTHING)
+    result: Flags = same.any(axis=1)
+    return result
 
 
 def p_view(world: World, utility: Floats) -> Floats:
@@ -181,10 +191,10 @@ def p_view(world: World, utility: Floats) -> Floats:
     return logistic(world.parameters.view_intercept + world.parameters.view_slope * utility)
 
 
-def p_cart(world: World, met: Encounters, utility: Floats) -> Floats:
+def p_cart(world: World, state: State, met: Encounters, utility: Floats) -> Floats:
     """Return P(cart | viewed)."""
     base = world.parameters.cart_intercept + world.customers.buyer[met.customer]
-    return logistic(base + world.parameters.cart_slope * utility + needs(world, met))
+    return logistic(base + world.parameters.cart_slope * utility + needs(world, state, met))
 
 
 def drawn(world: World, stream: Stream, met: Encounters) -> Floats:
@@ -199,7 +209,7 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
     utility = utilities(world, state, looked)
     viewed = (drawn(world, Stream.VIEW, looked) < p_view(world, utility)) | (looked.request < 0)
     views, utility = looked.take(viewed), utility[viewed]
-    carted = drawn(world, Stream.CART, views) < p_cart(world, views, utility)
+    carted = drawn(world, Stream.CART, views) < p_cart(world, state, views, utility)
     liked = drawn(world, Stream.FAVORITE, views) < logistic(
         world.parameters.favorite_intercept + world.parameters.favorite_slope * utility
     )
@@ -212,7 +222,7 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
         _rows(world, plan, views, VIEW, at, dwell),
         _rows(world, plan, views.take(liked), FAVORITE, done[liked] - MICROSECONDS // 2, none[: liked.sum()]),
         _rows(world, plan, views.take(carted), CART, done[carted], none[: carted.sum()]),
-        _orders(world, plan, views.take(carted), utility[carted], done[carted]),
+        _orders(world, state, plan, views.take(carted), utility[carted], done[carted]),
     ]
     return pl.concat(parts)
 
@@ -228,10 +238,11 @@ def _dwell_seconds(world: World, met: Encounters, utility: Floats, carted: Flags
     return np.clip(np.exp(2.6 + 0.25 * utility + 0.6 * carted + 0.7 * noise), 1, 900).astype(np.int64)
 
 
-def _orders(world: World, plan: Requests, carts: Encounters, utility: Floats, at: Ints) -> pl.DataFrame:
+def _orders(world: World, state: State, plan: Requests, carts: Encounters, utility: Floats, at: Ints) -> pl.DataFrame:
     """Return the orders of carts, at the end of the session or one to three days later."""
     parameters = world.parameters
-    chance = logistic(parameters.order_intercept + parameters.order_slope * utility)
+    need = parameters.need_in_orders * needs(world, state, carts)
+    chance = logistic(parameters.order_intercept + parameters.order_slope * utility + need)
     wanted = drawn(world, Stream.ORDER, carts) < chance
     orders, at = carts.take(wanted), at[wanted]
     delay = drawn(world, Stream.ORDER_DELAY, orders)

@@ -58,7 +58,7 @@ class Parameters:
     next_style: float = 0.4
     interest_sd: float = 1.3
     wrong_gender: float = -3.0
-    trait_interest: float = 2.2
+    trait_interest: float = 4.3
 
     shuffled: float = 0.02
     explored: float = 0.12
@@ -83,7 +83,8 @@ class Parameters:
     bought_once: float = -3.0
     bought_again: float = 1.6
     rest_days: int = 10
-    trait_need: float = 1.5
+    trait_need: float = 2.8
+    need_in_orders: float = 0.5
     view_intercept: float = -1.95
     view_slope: float = 0.9
     cart_intercept: float = -3.95

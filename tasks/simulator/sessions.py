@@ -164,7 +164,8 @@ def _trait_interests(world: World, day: date, who: Ints) -> Floats:
         since = trait_days(world.customers, number, day)[who]
         for name in trait.views:
             scores[:, names.index(name)] += boost * browsing(trait, since)
-        scores[:, names.index(trait.buys)] += (boost + 0.5) * buying(trait, since)
+        for name in trait.buys:
+            scores[:, names.index(name)] += boost * buying(trait, since)
     return scores
 
 

@@ -237,7 +237,7 @@ class Shop:
         return lists_frame(self.world, plan, lists).with_columns(
             self.world.customers.ids.gather(met.customer),
             pl.Series(c.P_EXAMINED, behaviour.p_examined(self.world, met)),
-            pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, met, utility)),
+            pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, self.state, met, utility)),
             pl.Series("utility", utility),
         )
 
