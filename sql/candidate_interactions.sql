@@ -1,6 +1,8 @@
--- Grain: one row per view, favourite, cart or order. No impressions: being shown is not interest.
--- Inputs: events of the partitions :first_day .. :day. Window: dt and ts both inside it.
--- Read by: train_candidates. Owner: candidates.
+-- candidate_interactions: what generators learn from; being shown is not interest
+-- Grain: one row per view, favorite, cart or order.
+-- Inputs: events (partitions :first_day to :day).
+-- Window: days :first_day to :day hold both the day of receipt and the day of ts.
+-- Owner: candidates
 SELECT
     user_id,
     item_id,

@@ -37,6 +37,16 @@ class Training(Section):
     force: bool = Field(False, description="train this day although a newer one supersedes it")
 
 
+class Retries(Section):
+    """How long Airflow waits before it tries a task again."""
+
+    count: int = Field(9, ge=0, le=100, description="tries after the first one")
+    input_minutes: float = Field(20, gt=0, le=1440, description="wait for an absent input")
+    short_seconds: float = Field(
+        60, gt=0, le=3600, description="wait where another run, a server or a restart is at work"
+    )
+
+
 class LandingRules(Section):
     """How ingest treats deliveries."""
 
@@ -196,15 +206,18 @@ class SASRecOptions(Section):
     """Generator `sasrec`."""
 
     width: int = Field(
-        64, ge=4, le=1024, description="numbers in an embedding; a multiple of heads"
+        32, ge=4, le=1024, description="numbers in an embedding; a multiple of heads"
     )
     length: int = Field(50, ge=2, le=1000, description="items in a window")
-    blocks: int = Field(2, ge=1, le=16, description="transformer blocks")
+    horizon: int = Field(
+        50, ge=1, le=1000, description="the target is one of this many next items; 1: the next"
+    )
+    blocks: int = Field(1, ge=1, le=16, description="transformer blocks")
     heads: int = Field(1, ge=1, le=16, description="attention heads per block")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
-    epochs: int = Field(4, ge=1, le=1000, description="passes over the windows")
+    epochs: int = Field(2, ge=1, le=1000, description="passes over the windows")
     batch: int = Field(64, ge=1, le=4096, description="windows in a step")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="step of Adam")
+    learning_rate: float = Field(5e-3, gt=0, le=1, description="step of Adam")
     features: bool = Field(True, description="add the embeddings of an item's features to its own")
     shift: float = Field(
         1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
@@ -282,9 +295,10 @@ class Ranker(Section):
     )
     cutoff: int = Field(60, ge=1, le=1000, description="k of NDCG@k")
     bootstraps: int = Field(1000, ge=100, le=100_000, description="resamples of customers")
-    iterations: int = Field(200, ge=1, le=10_000, description="trees")
-    depth: int = Field(6, ge=1, le=10, description="depth of a tree")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="step of boosting")
+    iterations: int = Field(120, ge=1, le=10_000, description="trees")
+    depth: int = Field(4, ge=1, le=10, description="depth of a tree")
+    permutations: int = Field(5, ge=1, le=100, description="orders YetiRank draws per tree and group")
+    learning_rate: float = Field(0.04, gt=0, le=1, description="step of boosting")
     shap_rows: int = Field(2000, ge=10, le=1_000_000, description="rows that SHAP explains")
     margin: float = Field(0.005, ge=0, le=0.1, description="NDCG@60 loss that the gate calls a tie")
     min_customers: int = Field(
@@ -358,6 +372,7 @@ class Settings(BaseSettings):
     )
 
     training: Training = Training()
+    retries: Retries = Retries()
     landing_rules: LandingRules = LandingRules()
     features: Features = Features()
     segments: Segments = Segments()

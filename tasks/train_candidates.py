@@ -26,10 +26,8 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CANDIDATE_METRICS,
     CANDIDATES,
-    CUSTOMERS,
     HELDOUT_CANDIDATES,
     ITEM_EMBEDDINGS,
-    ITEMS,
     USER_EMBEDDINGS,
 )
 from tasks.settings import Candidates, Settings
@@ -95,8 +93,7 @@ def split_of(lake: Lake, known: Known, options: Candidates) -> Split | str:
     days = (cut - lake.first_day()).days + 1
     if days < options.min_fit_days:
         return f"{max(0, days)} days before the holdout, {options.min_fit_days} are needed"
-    items, customers = lake.read_day(ITEMS, cut), lake.read_day(CUSTOMERS, cut)
-    then = known_earlier(known, cut, items, customers)
+    then = known_earlier(lake, known, cut)
     if gap := too_few(then, options):
         return gap
     split = time_split(then, known.interactions, options)

@@ -12,6 +12,8 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates.generator import Known, Requests
+from tasks.features.counters import SNAPSHOT_DAYS
+from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import CUSTOMERS, EVENTS, ITEMS
 from tasks.settings import Candidates
@@ -24,10 +26,14 @@ def known_on(lake: Lake, day: date, options: Candidates) -> Known:
     events = lake.select(
         "candidate_interactions", day, {EVENTS: window}, params={"first_day": first}
     )
-    customers = lake.read_day(CUSTOMERS, day)
-    return Known(
-        day, weighted(events, options), lake.read_day(ITEMS, day), located(events, customers)
-    )
+    users = located(events, snapshot(lake, CUSTOMERS, day))
+    return Known(day, weighted(events, options), snapshot(lake, ITEMS, day), users)
+
+
+def snapshot(lake: Lake, table: Table, day: date) -> pl.DataFrame:
+    """Return the newest snapshot of the last days: an empty night carries the one before on."""
+    days = lake.read_window(table, day, SNAPSHOT_DAYS)
+    return days.filter(pl.col(c.DT) == pl.col(c.DT).max())
 
 
 def weighted(events: pl.DataFrame, options: Candidates) -> pl.DataFrame:
@@ -65,10 +71,11 @@ def located(events: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def known_earlier(known: Known, day: date, items: pl.DataFrame, customers: pl.DataFrame) -> Known:
-    """Return what was known on the earlier `day`, given that day's catalogue and customers."""
+def known_earlier(lake: Lake, known: Known, day: date) -> Known:
+    """Return what was known on an earlier day of the same window."""
     then = known.interactions.filter(pl.col(c.DT) <= day)
-    return Known(day, then, items, located(then, customers))
+    users = located(then, snapshot(lake, CUSTOMERS, day))
+    return Known(day, then, snapshot(lake, ITEMS, day), users)
 
 
 def active(known: Known, days: int) -> Requests:

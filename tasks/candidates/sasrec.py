@@ -4,6 +4,10 @@ embedding(i) = own(i) + sum of the embeddings of the item's features
 h            = causal transformer of embedding + position, pre-norm blocks, at the last place
 logit(i)     = <h, embedding(i)> + bias(i)
 
+Target: the next item (`horizon` 1), or one of the next `horizon` items by chance. The next item
+belongs to the same visit; what a list is for is the next days, and targets from there measured far
+better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD 2022).
+
 Loss: cross-entropy over the whole catalogue; over the target and `negatives` uniform items shared
 by the batch once the catalogue exceeds `full_softmax_items` (their logits corrected by the log of
 how often each is drawn). Histories are cut into windows of `length`, none is thrown away; the same
@@ -38,6 +42,7 @@ from tasks.settings import Candidates, SASRecOptions
 log = logging.getLogger(__name__)
 WEEK_DAYS = 7
 NOTHING = -1
+BETAS = (0.9, 0.98)
 
 
 class Block(nn.Module):
@@ -101,6 +106,37 @@ class Network(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+
+class Adam:
+    """Adam (Kingma and Ba, 2015) with SASRec's betas.
+
+    torch's own imports its compiler at the first step: 3 CPU seconds, as much as a small epoch.
+    """
+
+    def __init__(self, parameters: list[Tensor], learning_rate: float) -> None:
+        """Start both moments at 0."""
+        self._parameters = parameters
+        self._learning_rate = learning_rate
+        self._means = [torch.zeros_like(parameter) for parameter in parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter against its gradient and forget the gradients."""
+        self._steps += 1
+        gradients = [parameter.grad for parameter in self._parameters]
+        torch._foreach_lerp_(self._means, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(self._squares, BETAS[1])
+        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - BETAS[1])
+        scales = torch._foreach_div(self._squares, 1 - BETAS[1] ** self._steps)
+        torch._foreach_sqrt_(scales)
+        torch._foreach_add_(scales, 1e-8)
+        step = -self._learning_rate / (1 - BETAS[0] ** self._steps)
+        torch._foreach_addcdiv_(self._parameters, self._means, scales, step)
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 class SASRec(VectorGenerator):
@@ -213,22 +249,27 @@ def popularity(requests: Requests, item_ids: pl.Series) -> tuple[Floats, Floats]
 
 @contextmanager
 def reproducible(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch, fix its threads and its algorithms, and put everything back."""
-    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    """Seed torch, fix its threads and its algorithms, and put everything back.
+
+    `use_deterministic_algorithms` sets the same flag, but imports torch's compiler: 10 CPU seconds.
+    """
+    threads_before, mode_before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    # Nothing here reads memory before writing it; filling it first costs 7% of an epoch.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(True)
+        torch.set_deterministic_debug_mode("error")
         try:
             yield
         finally:
-            torch.set_num_threads(before)
-            torch.use_deterministic_algorithms(strict)
+            torch.set_num_threads(threads_before)
+            torch.set_deterministic_debug_mode(mode_before)
 
 
 def train(network: Network, windows: list[Ints], options: SASRecOptions, seed: int) -> None:
     """Fit the network in place by Adam, logging each epoch with its pace and expected end."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98))
+    optimizer = Adam(list(network.parameters()), options.learning_rate)
     chance = np.random.default_rng(seed)
     started = time.monotonic()
     network.train()
@@ -245,31 +286,42 @@ def mean_loss(
     network: Network,
     windows: list[Ints],
     options: SASRecOptions,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     chance: np.random.Generator,
 ) -> float:
     """Return the mean loss of one epoch, whose steps it takes."""
     losses = []
     for rows in shuffled_batches(windows, options.batch, chance):
         padded = pad([windows[row] for row in rows])
-        optimizer.zero_grad(set_to_none=True)
         loss = batch_loss(network, padded, options)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         losses.append(loss.item())
     return float(np.mean(losses)) if losses else 0.0
 
 
 def batch_loss(network: Network, padded: Tensor, options: SASRecOptions) -> Tensor:
-    """Return the mean cross-entropy of the next items of a batch."""
+    """Return the mean cross-entropy of the later items of a batch."""
     items = network.items()
-    inputs, targets = padded[:, :-1], padded[:, 1:]
+    inputs, targets = padded[:, :-1], later(padded[:, 1:], options.horizon)
     real = targets != NOTHING
     states, wanted = network(inputs, items)[real], targets[real]
     if len(items) <= options.full_softmax_items:
         return functional.cross_entropy(states @ items.T + network.bias, wanted)
     return sampled_loss(states, wanted, items, network.bias, options.negatives)
+
+
+def later(targets: Tensor, horizon: int) -> Tensor:
+    """Return for each place one of the next `horizon` targets of its row, by chance."""
+    if horizon == 1:
+        return targets
+    real = targets != NOTHING
+    places = torch.arange(targets.shape[1]).expand_as(targets)
+    reach = (real.sum(dim=1, keepdim=True) - places).clamp(1, horizon)
+    steps = (torch.rand(targets.shape) * reach).long()
+    return targets.gather(1, (places + steps).clamp(max=targets.shape[1] - 1)).masked_fill(
+        ~real, NOTHING
+    )
 
 
 def sampled_loss(states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor, count: int) -> Tensor:

@@ -27,7 +27,14 @@ STATEMENTS = sorted(
 EXPECTED_CASES = {"ordinary", "empty_day", "duplicates"}
 RELATION = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)", re.IGNORECASE)
 ARITHMETIC = re.compile(r"[-+*/(). \de]+")
-TYPES = {"date": pl.Date(), "int": pl.Int64(), "float": pl.Float64(), "str": pl.String()}
+TYPES = {
+    "bool": pl.Boolean(),
+    "date": pl.Date(),
+    "float": pl.Float64(),
+    "int": pl.Int64(),
+    "str": pl.String(),
+    "time": pl.Datetime("us", "UTC"),
+}
 TOLERANCE = 1e-12
 
 
@@ -68,13 +75,15 @@ class Case:
         named = {name for name in RELATION.findall(self.text) if name in TABLES}
         frames = {name: self.relation(name, params["day"]) for name in given}
         empty = {name: pl.DataFrame(schema=TABLES[name].stored_schema) for name in named - given}
-        days = {"calendar": calendar(params["day"], **params["calendar"])}
-        return frames | empty | (days if "calendar" in params else {})
+        if "calendar" in params:
+            frames["calendar"] = calendar(params["day"], **params["calendar"])
+        return frames | empty
 
     def relation(self, name: str, day: date) -> pl.DataFrame:
         rows, types = self.rows(name)
         if name not in TABLES:
-            return pl.DataFrame(rows, schema={key: TYPES[kind] for key, kind in types.items()})
+            schema = pl.Schema({key: TYPES[kind] for key, kind in types.items()})
+            return pl.DataFrame([_utc(row) for row in rows], schema=schema)
         schema = TABLES[name].stored_schema
         unknown = {key for row in rows for key in row} - set(schema)
         assert not unknown, f"{name} has no columns {sorted(unknown)}"

@@ -69,7 +69,7 @@ def shop_events(users: int = 80, days: int = 28, seed: int = 5) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def shop(small_settings: Settings) -> Known:
+def small_shop(small_settings: Settings) -> Known:
     events = shop_events()
     customers = pl.DataFrame(
         {
@@ -83,5 +83,5 @@ def shop(small_settings: Settings) -> Known:
 
 
 @pytest.fixture(scope="session")
-def shop_requests(shop: Known) -> Requests:
-    return active(shop, 28)
+def shop_requests(small_shop: Known) -> Requests:
+    return active(small_shop, 28)

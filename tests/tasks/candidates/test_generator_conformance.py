@@ -23,13 +23,15 @@ NAMES = (*GENERATORS, *BASELINES)
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def generator(request: pytest.FixtureRequest, shop: Known, small_settings: Settings) -> Generator:
-    return fitted(request.param, shop, small_settings)
+def generator(
+    request: pytest.FixtureRequest, small_shop: Known, small_settings: Settings
+) -> Generator:
+    return fitted(request.param, small_shop, small_settings)
 
 
-def lists(generator: Generator, shop: Known, requests: Requests, k: int = K) -> pl.DataFrame:
-    once = bought(requests.histories, shop.items, ("beauty",))
-    return recommend(generator, requests, k, shop.items, once)
+def lists(generator: Generator, small_shop: Known, requests: Requests, k: int = K) -> pl.DataFrame:
+    once = bought(requests.histories, small_shop.items, ("beauty",))
+    return recommend(generator, requests, k, small_shop.items, once)
 
 
 def test_it_is_called_what_the_registry_calls_it(generator: Generator) -> None:
@@ -37,9 +39,9 @@ def test_it_is_called_what_the_registry_calls_it(generator: Generator) -> None:
 
 
 def test_a_list_has_at_most_k_items_none_twice_ranked_from_1_without_gaps(
-    generator: Generator, shop: Known, shop_requests: Requests
+    generator: Generator, small_shop: Known, shop_requests: Requests
 ) -> None:
-    rows = lists(generator, shop, shop_requests)
+    rows = lists(generator, small_shop, shop_requests)
     assert rows.height
     assert not rows.select(c.USER_ID, c.ITEM_ID).is_duplicated().any()
     ranks = rows.group_by(c.USER_ID).agg(pl.col(c.RANK).sort())
@@ -49,57 +51,57 @@ def test_a_list_has_at_most_k_items_none_twice_ranked_from_1_without_gaps(
 
 
 def test_scores_fall_with_rank_and_ties_go_to_the_smaller_item(
-    generator: Generator, shop: Known, shop_requests: Requests
+    generator: Generator, small_shop: Known, shop_requests: Requests
 ) -> None:
-    rows = lists(generator, shop, shop_requests)
+    rows = lists(generator, small_shop, shop_requests)
     by_score = rows.sort([c.USER_ID, c.SCORE, c.ITEM_ID], descending=[False, True, False])
     assert_frame_equal(rows.sort(c.USER_ID, c.RANK), by_score)
 
 
 def test_what_was_bought_is_left_out_unless_bought_again(
-    generator: Generator, shop: Known, shop_requests: Requests
+    generator: Generator, small_shop: Known, shop_requests: Requests
 ) -> None:
-    orders = shop.interactions.filter(pl.col(c.EVENT_TYPE) == c.ORDER)
-    groups = shop.items.select(c.ITEM_ID, c.CATEGORY_GROUP)
-    offered = lists(generator, shop, shop_requests, k=60)
+    orders = small_shop.interactions.filter(pl.col(c.EVENT_TYPE) == c.ORDER)
+    groups = small_shop.items.select(c.ITEM_ID, c.CATEGORY_GROUP)
+    offered = lists(generator, small_shop, shop_requests, k=60)
     again = offered.join(orders, on=[c.USER_ID, c.ITEM_ID], how="semi").join(groups, on=c.ITEM_ID)
     assert set(again[c.CATEGORY_GROUP]) == {"beauty"}
 
 
 def test_what_is_out_of_stock_or_not_in_the_city_is_left_out(
-    generator: Generator, shop: Known, shop_requests: Requests
+    generator: Generator, small_shop: Known, shop_requests: Requests
 ) -> None:
-    rows = lists(generator, shop, shop_requests, k=60).join(shop_requests.users, on=c.USER_ID)
+    rows = lists(generator, small_shop, shop_requests, k=60).join(shop_requests.users, on=c.USER_ID)
     assert "i57" not in rows[c.ITEM_ID]
     assert set(rows.filter(pl.col(c.ITEM_ID) == "i58")[c.CITY]) <= {"north"}
 
 
-def test_an_unknown_user_breaks_nothing(generator: Generator, shop: Known) -> None:
-    asked = requests_of(shop, pl.Series(c.USER_ID, ["nobody", "u03"]))
-    both = lists(generator, shop, asked)
-    alone = lists(generator, shop, requests_of(shop, pl.Series(c.USER_ID, ["u03"])))
+def test_an_unknown_user_breaks_nothing(generator: Generator, small_shop: Known) -> None:
+    asked = requests_of(small_shop, pl.Series(c.USER_ID, ["nobody", "u03"]))
+    both = lists(generator, small_shop, asked)
+    alone = lists(generator, small_shop, requests_of(small_shop, pl.Series(c.USER_ID, ["u03"])))
     assert "u03" in both[c.USER_ID]
     assert_frame_equal(both.filter(pl.col(c.USER_ID) == "u03").drop(c.SCORE), alone.drop(c.SCORE))
 
 
 def test_customers_without_a_history_get_popular_items_or_nothing(
-    generator: Generator, shop: Known
+    generator: Generator, small_shop: Known
 ) -> None:
-    asked = requests_of(shop, pl.Series(c.USER_ID, ["u84"]))
+    asked = requests_of(small_shop, pl.Series(c.USER_ID, ["u84"]))
     assert asked.histories.is_empty()
     expected = K if generator.name in ("popular", "popular_7d", "lightfm") else 0
-    assert lists(generator, shop, asked).height == expected
+    assert lists(generator, small_shop, asked).height == expected
 
 
-def test_nobody_asking_gives_an_empty_frame(generator: Generator, shop: Known) -> None:
-    asked = requests_of(shop, pl.Series(c.USER_ID, [], dtype=pl.String))
-    assert lists(generator, shop, asked).is_empty()
+def test_nobody_asking_gives_an_empty_frame(generator: Generator, small_shop: Known) -> None:
+    asked = requests_of(small_shop, pl.Series(c.USER_ID, [], dtype=pl.String))
+    assert lists(generator, small_shop, asked).is_empty()
 
 
 def test_the_same_seed_gives_the_same_bits(
-    generator: Generator, shop: Known, shop_requests: Requests, small_settings: Settings
+    generator: Generator, small_shop: Known, shop_requests: Requests, small_settings: Settings
 ) -> None:
-    again = fitted(generator.name, shop, small_settings)
+    again = fitted(generator.name, small_shop, small_settings)
     assert np.array_equal(generator.scores(shop_requests), again.scores(shop_requests))
 
 

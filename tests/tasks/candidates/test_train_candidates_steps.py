@@ -1,0 +1,157 @@
+"""The steps of `train_candidates` over a lake with a small simulated shop in it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks import build_features, train_candidates
+from tasks import columns as c
+from tasks.candidates import BASELINES, GENERATORS
+from tasks.errors import QualityGateFailed
+from tasks.lake.lake import Lake
+from tasks.lake.tables import (
+    CANDIDATE_METRICS,
+    CANDIDATES,
+    HELDOUT_CANDIDATES,
+    ITEM_EMBEDDINGS,
+    ITEMS,
+    USER_EMBEDDINGS,
+)
+from tasks.settings import Settings
+
+FIRST = date(2026, 3, 2)
+LAST = FIRST + timedelta(days=7)
+LANDED = FIRST + timedelta(days=11)
+
+
+def told(settings: Settings, **options: object) -> Settings:
+    return settings.model_copy(
+        update={"candidates": settings.candidates.model_copy(update=options)}
+    )
+
+
+@pytest.fixture(scope="module")
+def ingested(
+    shop: Path, small_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    """Eight days in the lake; twelve have landed, and all of those count as last ones."""
+    home = tmp_path_factory.mktemp("candidates")
+    places = {"home": home, "landing_folder": shop, "min_free_gb": 0}
+    training = small_settings.training.model_copy(update={"last_days": 12})
+    settings = small_settings.model_copy(update={**places, "training": training})
+    for number in range((LAST - FIRST).days + 1):
+        build_features.ingest(FIRST + timedelta(days=number), settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def trained(ingested: Settings) -> Lake:
+    for key in train_candidates.list_generators(LAST, ingested):
+        train_candidates.train_generator(LAST, ingested, key)
+    train_candidates.publish_candidates(LAST, ingested)
+    return Lake(ingested)
+
+
+def test_every_generator_writes_its_part_of_candidates(trained: Lake) -> None:
+    assert trained.parts(CANDIDATES, LAST) == sorted(GENERATORS)
+    rows = trained.read_day(CANDIDATES, LAST)
+    assert rows[c.GENERATOR].unique().sort().to_list() == sorted(GENERATORS)
+    assert rows[c.RANK].max() == 20
+
+
+def test_no_candidate_is_out_of_stock(trained: Lake) -> None:
+    sold_out = trained.read_day(ITEMS, LAST).filter(~pl.col(c.IN_STOCK))
+    assert trained.read_day(CANDIDATES, LAST).join(sold_out, on=c.ITEM_ID).is_empty()
+
+
+def test_metrics_stand_beside_yardsticks_and_the_union(trained: Lake) -> None:
+    metrics = trained.read_day(CANDIDATE_METRICS, LAST)
+    found = metrics[c.GENERATOR].unique().sort().to_list()
+    assert found == sorted([*GENERATORS, *BASELINES, "union"])
+    users = metrics.filter(
+        (pl.col("protocol") == "time") & (pl.col(c.METRIC) == "users") & (pl.col(c.SLICE) == "all")
+    )
+    assert users[c.VALUE].n_unique() == 1
+    ndcg = metrics.filter(pl.col(c.METRIC) == "ndcg@10")
+    assert ndcg.filter(~pl.col(c.VALUE).is_between(pl.col(c.LOW), pl.col(c.HIGH))).is_empty()
+
+
+def test_heldout_lists_are_made_before_the_holdout_for_those_who_came_back(trained: Lake) -> None:
+    rows = trained.read_day(HELDOUT_CANDIDATES, LAST, "popular")
+    metrics = trained.read_day(CANDIDATE_METRICS, LAST, "popular")
+    tested = metrics.filter(
+        (pl.col("protocol") == "time") & (pl.col(c.METRIC) == "users") & (pl.col(c.SLICE) == "all")
+    )
+    assert rows[c.USER_ID].n_unique() == tested[c.VALUE][0]
+
+
+def test_embeddings_are_there_where_the_generator_has_them(trained: Lake) -> None:
+    for table in (ITEM_EMBEDDINGS, USER_EMBEDDINGS):
+        rows = trained.read_day(table, LAST)
+        assert rows[c.GENERATOR].unique().sort().to_list() == ["lightfm", "sasrec"]
+        assert rows.group_by(c.GENERATOR).agg(pl.col(c.EMBEDDING).list.len().n_unique())[
+            c.EMBEDDING
+        ].to_list() == [1, 1]
+
+
+def test_a_rerun_gives_the_same_rows_to_the_bit(trained: Lake, ingested: Settings) -> None:
+    tables = train_candidates.PARTS
+    before = {table: trained.ledger.written(table)[LAST, "sasrec"].row_hash for table in tables}
+    train_candidates.train_generator(LAST, ingested, "sasrec")
+    again = Lake(ingested).ledger
+    assert before == {table: again.written(table)[LAST, "sasrec"].row_hash for table in tables}
+
+
+def test_a_first_day_is_fitted_but_not_measured(
+    ingested: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = train_candidates.train_generator(FIRST, ingested, "popular")
+    assert counts["candidates"] > 0
+    assert Lake(ingested).read_day(CANDIDATE_METRICS, FIRST, "popular").is_empty()
+    assert "no metrics: 0 days before the holdout, 3 are needed" in caplog.text
+
+
+def test_too_few_interactions_give_empty_parts_and_pass(
+    ingested: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    day, demanding = FIRST + timedelta(days=1), told(ingested, min_interactions=10**6)
+    counts = train_candidates.train_generator(day, demanding, "lightfm")
+    assert set(counts.values()) == {0}
+    assert "1000000 are needed; empty parts are written" in caplog.text
+    assert train_candidates.publish_candidates(day, demanding) == 0
+
+
+def test_a_day_with_too_few_sources_is_refused(ingested: Settings) -> None:
+    day = FIRST + timedelta(days=2)
+    train_candidates.train_generator(day, ingested, "popular")
+    with pytest.raises(QualityGateFailed, match=r"1 generators have candidates \(popular\), 2"):
+        train_candidates.publish_candidates(day, ingested)
+
+
+def test_a_day_that_trains_but_wrote_nothing_is_refused(ingested: Settings) -> None:
+    with pytest.raises(QualityGateFailed, match="no generator wrote candidates for 2026-03-06"):
+        train_candidates.publish_candidates(date(2026, 3, 6), ingested)
+
+
+def test_a_superseded_day_lists_no_generator_and_says_what_supersedes_it(
+    ingested: Settings,
+) -> None:
+    day = FIRST + timedelta(days=6)
+    one = ingested.training.model_copy(update={"last_days": 1})
+    settings = ingested.model_copy(update={"training": one})
+    assert train_candidates.list_generators(day, settings) == []
+    assert train_candidates.publish_candidates(day, settings) == 0
+    lake = Lake(settings)
+    assert not lake.has_day(CANDIDATES, day)
+    assert train_candidates.list_generators(LANDED, settings) == list(GENERATORS)
+
+
+def test_days_divisible_by_seven_train_although_superseded(ingested: Settings) -> None:
+    one = ingested.training.model_copy(update={"last_days": 1})
+    settings = ingested.model_copy(update={"training": one})
+    assert (date(2026, 3, 5) - date(1970, 1, 1)).days % 7 == 0
+    assert train_candidates.list_generators(date(2026, 3, 5), settings) == list(GENERATORS)
