@@ -4,9 +4,9 @@
 -- Inputs: events (30 days), calendar.
 -- Window: an impression counts when its day of receipt and its day of ts are both among the last 30
 --   days; it was clicked when the same listing led to a view of the same item.
--- arrangement: 'shuffled' listings and 'explored' slots of others stand by chance, so clicks by
---   position say there what position does; 'ranked' ones say also what the ranking knew.
---   Positions past max_position count as max_position.
+-- arrangement: items of listings of the kind 'shuffled' and in explored slots of others stand by
+--   chance, so clicks by position say there what position does; the rest is 'ranked', where they
+--   say also what the ranking knew. Positions past max_position count as max_position.
 -- Owner: segments
 WITH counted AS (
     SELECT
@@ -16,7 +16,11 @@ WITH counted AS (
         e.platform,
         e.surface,
         CASE WHEN e.position > :max_position THEN :max_position ELSE e.position END AS position,
-        CASE WHEN e.is_explored THEN 1 ELSE 0 END AS explored
+        CASE
+            WHEN e.listing_kind = 'shuffled' THEN 'shuffled'
+            WHEN e.is_explored THEN 'explored'
+            ELSE 'ranked'
+        END AS arrangement
     FROM events AS e
     INNER JOIN calendar AS received ON e.dt = received.day
     INNER JOIN calendar AS happened
@@ -38,32 +42,6 @@ clicked AS (
         item_id
     FROM counted
     WHERE event_type = 'view'
-),
-
-listings AS (
-    SELECT
-        listing_id,
-        MIN(explored) AS shuffled
-    FROM counted
-    WHERE event_type = 'impression'
-    GROUP BY listing_id
-),
-
-shown AS (
-    SELECT
-        counted.listing_id,
-        counted.item_id,
-        counted.platform,
-        counted.surface,
-        counted.position,
-        CASE
-            WHEN listings.shuffled = 1 THEN 'shuffled'
-            WHEN counted.explored = 1 THEN 'explored'
-            ELSE 'ranked'
-        END AS arrangement
-    FROM counted
-    INNER JOIN listings ON counted.listing_id = listings.listing_id
-    WHERE counted.event_type = 'impression' AND counted.position IS NOT NULL
 )
 
 SELECT
@@ -73,6 +51,7 @@ SELECT
     shown.position,
     COUNT(*) AS impressions,
     COUNT(clicked.item_id) AS clicks
-FROM shown
+FROM counted AS shown
 LEFT JOIN clicked ON shown.listing_id = clicked.listing_id AND shown.item_id = clicked.item_id
+WHERE shown.event_type = 'impression' AND shown.position IS NOT NULL
 GROUP BY shown.platform, shown.surface, shown.arrangement, shown.position
