@@ -111,10 +111,10 @@ class Segments(Section):
         1000.0, gt=0, le=1e7, description="pseudo-impressions that pull a category to the shop"
     )
     prior_item_examined: float = Field(
-        100.0, gt=0, le=1e6, description="pseudo-impressions that pull an item to its category"
+        30.0, gt=0, le=1e6, description="pseudo-impressions that pull an item to its category"
     )
     prior_examined: float = Field(
-        300.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
+        50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
     )
 
 
