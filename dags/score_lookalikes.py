@@ -56,7 +56,11 @@ def score_lookalikes() -> None:
     def list_segments(**context: object) -> object:
         return run_step(context)
 
-    @task(pool_slots=2, map_index_template="{{ map_key }}", execution_timeout=timedelta(hours=2))
+    @task(
+        pool_slots=2,
+        map_index_template="{{ task.op_kwargs['segment'] }}",
+        execution_timeout=timedelta(hours=2),
+    )
     def score_segment(segment: str, **context: object) -> object:
         return run_step(context, segment)
 

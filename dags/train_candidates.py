@@ -57,7 +57,11 @@ def train_candidates() -> None:
     def list_generators(**context: object) -> object:
         return run_step(context)
 
-    @task(pool_slots=2, map_index_template="{{ map_key }}", execution_timeout=timedelta(hours=3))
+    @task(
+        pool_slots=2,
+        map_index_template="{{ task.op_kwargs['generator'] }}",
+        execution_timeout=timedelta(hours=3),
+    )
     def train_generator(generator: str, **context: object) -> object:
         return run_step(context, generator)
 

@@ -16,11 +16,13 @@ from airflow.sdk import (
     StartOfDayMapper,
 )
 
+from tasks.settings import Settings
 from tasks.steps import CHAIN
 from vitrina_airflow.alerts import alert_failure
 
-WAIT_FOR_INPUT = timedelta(minutes=20)
-SHORT_WAIT = timedelta(minutes=1)
+RETRIES = Settings().retries
+WAIT_FOR_INPUT = timedelta(minutes=RETRIES.input_minutes)
+SHORT_WAIT = timedelta(seconds=RETRIES.short_seconds)
 SAME_DAY = StartOfDayMapper(input_format="%Y-%m-%d")
 
 
@@ -76,7 +78,7 @@ RETRY_BY_ERROR = RetryByError(
 
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "recommendations",
-    "retries": 9,
+    "retries": RETRIES.count,
     "retry_delay": SHORT_WAIT,
     "retry_policy": RETRY_BY_ERROR,
     "execution_timeout": timedelta(hours=1),

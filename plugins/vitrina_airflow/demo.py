@@ -32,13 +32,14 @@ from vitrina_airflow.rest import Airflow, Record
 ROOT_DAG = CHAIN[0]
 BACKFILLED_DAYS = 3
 ACTIVE_RUNS = 2
-POLL_SECONDS = 2
+POLL_SECONDS = 3
 SCHEDULE_SECONDS = 30
 WAIT_MINUTES = 30
 LOG_LINES = 20
 INTERRUPTED = 130
 REFUSAL = "QualityGateFailed"
 DONE = ("success", "failed")
+AT_WORK = {"running": "", "up_for_retry": " (waits for its next try)"}
 
 
 class RunFailed(VitrinaError):
@@ -140,26 +141,22 @@ def watch(airflow: Airflow, days: list[date], settings: Settings) -> list[Record
         done = sum(run["state"] in DONE for run in runs)
         if done == wanted:
             return runs
-        if (line := progress(airflow, runs, done, wanted)) != told:
+        if (line := progress(airflow, runs, done)) != told:
             say(line)
             told = line
         time.sleep(POLL_SECONDS)
     raise RunFailed(f"not done after {WAIT_MINUTES} minutes: {told}; look at {airflow.url}")
 
 
-def progress(airflow: Airflow, runs: list[Record], done: int, wanted: int) -> str:
+def progress(airflow: Airflow, runs: list[Record], done: int) -> str:
     """Return one line: how many runs are done, and what runs or waits."""
-    tasks = [task for run in runs if run["state"] == "running" for task in airflow.tasks(run)]
+    days = {run["dag_run_id"]: run["partition_key"] for run in runs}
     told = [
-        f"{task['dag_id']}.{_title(task)} {run['partition_key'][5:]}"
-        f"{' waits for its next try' if task['state'] == 'up_for_retry' else ''}"
-        for run in runs
-        for task in tasks
-        if task["dag_run_id"] == run["dag_run_id"]
-        and task["dag_id"] == run["dag_id"]
-        and task["state"] in ("running", "up_for_retry")
+        f"{task['dag_id']}.{_title(task)} {days[task['dag_run_id']]}{AT_WORK[task['state']]}"
+        for task in airflow.tasks_in(list(AT_WORK))
+        if task["dag_run_id"] in days
     ]
-    return f"{done} of {wanted} runs done; {', '.join(told) or 'scheduling'}"
+    return f"{done} of {len(CHAIN) * BACKFILLED_DAYS} runs done; {', '.join(told) or 'scheduling'}"
 
 
 def refuse_failure(airflow: Airflow, run: Record, settings: Settings) -> None:

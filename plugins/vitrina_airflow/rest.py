@@ -60,18 +60,24 @@ class Airflow:
 
     def runs(self, dag_ids: Iterable[str], days: Iterable[date]) -> list[Record]:
         """Return the newest run of each DAG and day."""
-        keys = {str(day) for day in days}
-        newest: dict[tuple[str, str], Record] = {}
-        for dag_id in dag_ids:
-            found = self._get(f"dags/{dag_id}/dagRuns", limit=100, order_by="-run_after")
-            for run in sorted(found["dag_runs"], key=lambda run: str(run["queued_at"])):
-                if run["partition_key"] in keys:
-                    newest[dag_id, run["partition_key"]] = run
+        wanted, newest = set(dag_ids), dict[tuple[str, str], Record]()
+        for day in days:
+            found = self._get("dags/~/dagRuns", limit=100, partition_key_pattern=day)["dag_runs"]
+            for run in sorted(found, key=lambda run: str(run["queued_at"])):
+                if run["dag_id"] in wanted:
+                    newest[run["dag_id"], run["partition_key"]] = run
         return list(newest.values())
 
     def tasks(self, run: Record) -> list[Record]:
         """Return the task instances of a run."""
         found: list[Record] = self._get(f"{_path(run)}/taskInstances", limit=100)["task_instances"]
+        return found
+
+    def tasks_in(self, states: list[str]) -> list[Record]:
+        """Return the task instances of every run that are in one of the states."""
+        found: list[Record] = self._get("dags/~/dagRuns/~/taskInstances", state=states)[
+            "task_instances"
+        ]
         return found
 
     def clear_failed(self, run: Record) -> None:
@@ -88,7 +94,7 @@ class Airflow:
     def _get(self, path: str, **params: object) -> Record:
         answer = self._session.get(
             f"{self._api}/{path}",
-            params={name: str(value) for name, value in params.items()},
+            params={name: _words(value) for name, value in params.items()},
             headers={"Accept": "application/json"},
             timeout=TIMEOUT_SECONDS,
         )
@@ -106,6 +112,10 @@ class Airflow:
     def _record(answer: requests.Response) -> Record:
         found = answer.json()
         return found if isinstance(found, dict) else {}
+
+
+def _words(value: object) -> str | list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else str(value)
 
 
 def _path(record: Record) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.sdk import get_current_context
-
 from tasks.errors import ContractViolation, VitrinaError
 from tasks.settings import Settings
 from tasks.steps import Try, call, opened, steps_of
@@ -34,8 +32,6 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
         WorkerKilled: earlier tries were killed; a further one would be too.
     """
     ti = context["ti"]
-    # What a mapped task is called in the UI; `context` itself is a copy.
-    get_current_context()["map_key"] = key
     attempt = Try(
         dag=ti.dag_id,
         step=ti.task_id,

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -86,8 +86,13 @@ def environment(settings: Settings, airflow_port: int, mlflow_port: int) -> dict
     return {name: value for name, value in kept.items() if not name.startswith("AIRFLOW")} | ours
 
 
-def start(settings: Settings) -> processes.Family:
-    """Start everything, unless it runs, and return without waiting for it."""
+def start(settings: Settings, variables: Mapping[str, str] | None = None) -> processes.Family:
+    """Start everything, unless it runs, and return without waiting for it.
+
+    Args:
+        settings: where its home is.
+        variables: further ones of the environment, which win over ours.
+    """
     family = processes.recall(_pid_file(settings))
     if family is not None and family.is_alive():
         return family
@@ -95,7 +100,7 @@ def start(settings: Settings) -> processes.Family:
     airflow_port, mlflow_port = _free_port(AIRFLOW_PORT), _free_port(MLFLOW_PORT)
     leader = processes.start_family(
         [sys.executable, "-m", "vitrina_airflow.standalone", "serve"],
-        environment(settings, airflow_port, mlflow_port),
+        environment(settings, airflow_port, mlflow_port) | dict(variables or {}),
         ROOT,
         _log(settings, "standalone"),
     )
@@ -220,7 +225,7 @@ def _migrate() -> None:
     _redirect_output(_log(Settings(), "migrate"))
     initdb()
     Pool.create_or_update_pool(
-        "default_pool", pool_slots(), "One slot: a core and 2 GiB", include_deferred=False
+        "default_pool", pool_slots(), "One slot: half a core and 2 GiB", include_deferred=False
     )
 
 

@@ -160,7 +160,7 @@ def test_the_chain_has_at_most_twelve_tasks_a_day_and_a_few_mapped_ones(
 def _tasks_paragraph(text: str) -> str:
     start = re.search(r"^Tasks?: ", text, re.MULTILINE)
     assert start
-    return text[start.start() :].split("\n\n")[0]
+    return text[start.start() :].split("\n\n", maxsplit=1)[0]
 
 
 def _as_list(found: Any) -> list[Any]:  # noqa: ANN401
