@@ -1,8 +1,11 @@
--- Rows of ranking_groups before their features, where nothing logs what was shown: a group is a
--- buyer's candidates of a day, all generators together, and the label is an order of that day.
--- Grain: group_id, item_id. Reads: events known by D (19 days of receipt), candidates,
--- listing_days and candidate_days (frames; a day's candidates were made before it).
--- Training and measured groups are drawn as in ranking_listings. Owner: retrain_ranker.
+-- ranking_candidates: rows of ranking_groups before their features, where no impression is logged
+-- Grain: one row per group (a buyer's listing day) and item, of all generators together.
+-- Inputs: events known by :day, candidates, listing_days (frame: listing_day, is_ready) and
+--   candidate_days (frame: listing_day, generator, candidate_day, which lies before the listing day).
+-- Window: the listing days.
+-- label: the item was ordered on the listing day, after the candidates were made.
+-- is_trained, is_measured: drawn as in ranking_listings.
+-- Owner: ranker
 WITH bought AS (
     SELECT
         user_id,

@@ -1,7 +1,10 @@
--- ranking_days: what happened on each day that ranking groups may come from.
--- Grain: listing_day. Reads: events known by D (19 days of receipt), listing_days (frame).
--- A day that is not ready, because the partition of the day before it is absent, is counted too:
--- its listings are dropped as a whole. Owner: retrain_ranker.
+-- ranking_days: what happened on each day that ranking groups may come from
+-- Grain: one row per listing day.
+-- Inputs: events known by :day, listing_days (frame: listing_day, is_ready).
+-- Window: the listing days, received up to :day; a listing belongs to the day it began.
+-- A day that is not ready, because a partition of the day before it is absent, is counted too: its
+--   listings are dropped as a whole.
+-- Owner: ranker
 WITH listings AS (
     SELECT
         listing_id,

@@ -1,14 +1,39 @@
--- ranking_groups: rows of groups with what was known the day before the listing.
--- Grain: group_id, item_id. Reads: group_rows (frame: ranking_listings or ranking_candidates) and,
--- of each row's day before, item_features, user_features, user_item_features,
--- segment_item_features, segment_scores, user_segments, user_facets, item_attributes, items,
--- customers, examination. A row that the day before does not have is null.
--- Candidates' scores join later, from partitions of their own days. Owner: retrain_ranker.
-WITH known AS (
+-- ranking_groups: rows of groups with what was known the day before the listing
+-- Grain: one row per group and item.
+-- Inputs: group_rows (frame: ranking_listings or ranking_candidates) and, of the day before each
+--   row's listing, item_features, user_features, user_item_features, segment_item_features,
+--   segment_scores, user_segments, user_facets, examination; items, item_attributes, customers of
+--   the newest snapshot up to the day before (an empty night carries the last one on).
+-- Window: the day before each listing; a row that this day does not have is null.
+-- sf_pos: of the customer's segment; where it has no score for the item, that of 'all'.
+-- Candidates' scores join later, from partitions of their own days.
+-- Owner: ranker
+WITH known_days AS (
+    SELECT DISTINCT listing_day - 1 AS known_day
+    FROM group_rows
+),
+
+catalogue_days AS (
+    SELECT DISTINCT dt
+    FROM items
+),
+
+snapshots AS (
+    SELECT
+        known_days.known_day,
+        max(catalogue_days.dt) AS snapshot_day
+    FROM known_days
+    LEFT JOIN catalogue_days ON known_days.known_day >= catalogue_days.dt
+    GROUP BY known_days.known_day
+),
+
+known AS (
     SELECT
         group_rows.*,
-        group_rows.listing_day - 1 AS known_day
+        snapshots.known_day,
+        snapshots.snapshot_day
     FROM group_rows
+    INNER JOIN snapshots ON group_rows.listing_day - 1 = snapshots.known_day
 ),
 
 placed AS (
@@ -22,10 +47,11 @@ placed AS (
         items.in_stock,
         items.stock_cities,
         customers.city,
-        COALESCE(user_segments.segment, 'all') AS segment
+        COALESCE(user_segments.segment, :unknown_segment) AS segment
     FROM known
-    LEFT JOIN items ON known.known_day = items.dt AND known.item_id = items.item_id
-    LEFT JOIN customers ON known.known_day = customers.dt AND known.user_id = customers.user_id
+    LEFT JOIN items ON known.snapshot_day = items.dt AND known.item_id = items.item_id
+    LEFT JOIN customers
+        ON known.snapshot_day = customers.dt AND known.user_id = customers.user_id
     LEFT JOIN user_segments
         ON known.known_day = user_segments.dt AND known.user_id = user_segments.user_id
 ),
@@ -47,7 +73,7 @@ facets AS (
         count(*) AS facet_matches
     FROM placed
     INNER JOIN item_attributes
-        ON placed.known_day = item_attributes.dt AND placed.item_id = item_attributes.item_id
+        ON placed.snapshot_day = item_attributes.dt AND placed.item_id = item_attributes.item_id
     INNER JOIN user_facets
         ON
             placed.known_day = user_facets.dt

@@ -1,11 +1,15 @@
--- Rows of ranking_groups before their features, from listings: what was shown, and what of it was
--- put into the cart.
--- Grain: group_id, item_id. Reads: events known by D (19 days of receipt), listing_days (frame).
--- A cart is credited to the customer's last impression of the item before it, in its session;
--- attribution closes a day after the listing. Training takes `groups_per_platform` listings with a
--- cart per platform and day (one without has no pair to learn from) and keeps the share of their
--- negatives whose hash is below `negatives_below`; the last `held_out_days` listing days also keep
--- `measured_groups` listings whole, at natural platform shares. Owner: retrain_ranker.
+-- ranking_listings: rows of ranking_groups before their features, from what was shown
+-- Grain: one row per group (a listing) and item.
+-- Inputs: events known by :day, listing_days (frame: listing_day, is_ready).
+-- Window: the listing days; attribution closes a day after the listing.
+-- label: a cart, credited to the customer's last impression of the item before it, in its session.
+-- is_trained: of the :groups_per_platform listings with a cart drawn per platform and day (one
+--   without a cart has no pair to learn from), the carts and the negatives whose hash is below
+--   :negatives_below.
+-- is_measured: of the :measured_groups listings drawn from each of the last :held_out_days listing
+--   days, at natural platform shares, every row.
+-- is_shuffled: the whole list was drawn: the propensity of every position is known.
+-- Owner: ranker
 WITH shown AS (
     SELECT
         event_id,
@@ -18,7 +22,7 @@ WITH shown AS (
         listing_id,
         listing_kind,
         position,
-        is_explored
+        propensity
     FROM events
     WHERE event_type = 'impression'
 ),
@@ -32,7 +36,7 @@ listings AS (
         min(platform) AS platform,
         min(surface) AS surface,
         min(listing_kind) AS listing_kind,
-        count(*) = count_if(is_explored) AS is_shuffled
+        count(*) = count(propensity) AS is_shuffled
     FROM shown
     WHERE listing_id IS NOT NULL
     GROUP BY listing_id

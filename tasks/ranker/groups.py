@@ -19,8 +19,9 @@ import polars as pl
 from tasks import columns as c
 from tasks.candidates import GENERATORS
 from tasks.errors import InputNotReady
+from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.contracts import Table
-from tasks.lake.lake import Lake, Window
+from tasks.lake.lake import WHOLE, Lake, Window
 from tasks.lake.ledger import days_between
 from tasks.lake.tables import (
     CANDIDATES,
@@ -42,14 +43,14 @@ from tasks.lake.tables import (
 )
 from tasks.ranker.features import AGE, NUMBERS, PRODUCT, candidate_feature
 from tasks.seeds import seed_of
+from tasks.segments.rules import unknown_segment
 from tasks.settings import Ranker, Settings
 
 log = logging.getLogger(__name__)
 
+SNAPSHOTS: tuple[Table, ...] = (ITEMS, ITEM_ATTRIBUTES, CUSTOMERS)
 KNOWN_BEFORE: tuple[Table, ...] = (
-    ITEMS,
-    ITEM_ATTRIBUTES,
-    CUSTOMERS,
+    *SNAPSHOTS,
     ITEM_FEATURES,
     USER_FEATURES,
     USER_ITEM_FEATURES,
@@ -76,7 +77,8 @@ def listing_days(lake: Lake, day: date) -> pl.DataFrame:
     """
     newest = day - timedelta(days=1)
     span = days_between(newest - timedelta(days=lake.settings.ranker.listing_days), newest)
-    absent = {listed: _absent_before(lake, listed) for listed in span}
+    there = {table.name: _written(lake, table) for table in KNOWN_BEFORE}
+    absent = {listed: _absent_before(there, listed) for listed in span}
     if absent[newest] and newest > lake.first_day():
         raise InputNotReady(
             f"{', '.join(absent[newest])}: {newest - timedelta(days=1)} is absent, and the held-out"
@@ -92,9 +94,14 @@ def listing_days(lake: Lake, day: date) -> pl.DataFrame:
     )
 
 
-def _absent_before(lake: Lake, listed: date) -> list[str]:
+def _written(lake: Lake, table: Table, part: str = WHOLE) -> set[date]:
+    """Return the days of a part; asked once a table, since each asking looks for new records."""
+    return {written for written, key in lake.ledger.written(table) if key == part}
+
+
+def _absent_before(there: dict[str, set[date]], listed: date) -> list[str]:
     before = listed - timedelta(days=1)
-    return [table.name for table in KNOWN_BEFORE if not lake.has_day(table, before)]
+    return [name for name, days in there.items() if before not in days]
 
 
 def _reason(absent: list[str]) -> str | None:
@@ -103,14 +110,20 @@ def _reason(absent: list[str]) -> str | None:
 
 def candidate_days(lake: Lake, days: list[date]) -> pl.DataFrame:
     """Return `listing_day, generator, candidate_day`: the newest candidates made before each."""
-    oldest = lake.settings.candidates.max_age_days - 1
+    oldest = lake.settings.candidates.max_age_days
+    made = {name: _written(lake, CANDIDATES, name) for name in GENERATORS}
     rows = [
-        (listed, name, lake.newest_day(CANDIDATES, listed - timedelta(days=1), oldest, name))
+        (listed, name, newest_before(made[name], listed, oldest))
         for listed in days
         for name in GENERATORS
     ]
     schema = {c.LISTING_DAY: pl.Date, c.GENERATOR: pl.String, CANDIDATE_DAY: pl.Date}
     return pl.DataFrame(rows, schema=schema, orient="row").drop_nulls(CANDIDATE_DAY)
+
+
+def newest_before(days: set[date], listed: date, max_age_days: int) -> date | None:
+    """Return the newest day before `listed`, at most `max_age_days` older; None if none is."""
+    return max((made for made in days if 0 < (listed - made).days <= max_age_days), default=None)
 
 
 def sampling(settings: Settings) -> dict[str, str | int]:
@@ -155,17 +168,20 @@ def candidate_rows(lake: Lake, day: date, listed: pl.DataFrame, made: pl.DataFra
     """Return group rows where nothing is shown: buyers' candidates and what they bought."""
     frames = {"listing_days": listed.select(c.LISTING_DAY, "is_ready"), "candidate_days": made}
     reach = listed.height + lake.settings.candidates.max_age_days
-    span = {EVENTS: listed.height + 1, CANDIDATES: Window(reach, ends=-1, optional=True)}
-    return lake.select("ranking_candidates", day, span, frames, sampling(lake.settings))
+    inputs: dict[Table, Window | int] = {
+        EVENTS: listed.height + 1,
+        CANDIDATES: Window(reach, ends=-1, optional=True),
+    }
+    return lake.select("ranking_candidates", day, inputs, frames, sampling(lake.settings))
 
 
 def with_known(lake: Lake, day: date, rows: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with everything that was known the day before each listing."""
     before = Window(listed.height, ends=-2, optional=True)
-    inputs: dict[Table, Window | int] = {}
-    for table in KNOWN_BEFORE:
-        inputs[table] = before
-    return lake.select("ranking_groups", day, inputs, {"group_rows": rows})
+    snapshots = Window(listed.height + SNAPSHOT_DAYS - 1, ends=-2, optional=True)
+    inputs = {table: snapshots if table in SNAPSHOTS else before for table in KNOWN_BEFORE}
+    unknown = {"unknown_segment": unknown_segment(lake.settings.segments)}
+    return lake.select("ranking_groups", day, inputs, {"group_rows": rows}, unknown)
 
 
 def with_candidates(lake: Lake, rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:

@@ -83,7 +83,7 @@ def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int) -> CatBoos
 
 def _parameters(options: Ranker, seed: int, threads: int) -> dict[str, object]:
     return {
-        "loss_function": LOSS,
+        "loss_function": f"{LOSS}:permutations={options.permutations}",
         "iterations": options.iterations,
         "depth": options.depth,
         "learning_rate": options.learning_rate,

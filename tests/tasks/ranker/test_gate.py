@@ -93,7 +93,9 @@ def test_a_gain_far_above_past_ones_is_too_good() -> None:
     # Median 0.030; deviations 0, .001, .001, .003, .003, 0, .004: median .001, so 0.002 counts.
     ceiling = 0.030 + 6 * LEAST_MAD
     assert highest_expected_gain(past, 6.0) == pytest.approx(ceiling)
-    assert decide(replace(GOOD, gain=ceiling + 0.001, past_gains=past), LIMITS).verdict == "too good"
+    assert (
+        decide(replace(GOOD, gain=ceiling + 0.001, past_gains=past), LIMITS).verdict == "too good"
+    )
     assert decide(replace(GOOD, gain=ceiling, past_gains=past), LIMITS).verdict == "pass"
 
 

@@ -35,17 +35,13 @@ def of_groups(*rows: tuple[str, str, float]) -> pl.DataFrame:
 
 
 def test_a_cart_at_the_second_and_third_rank_is_worth_its_discounts() -> None:
-    frame = lists(
-        ("g", "u", "a", 0, 3.0), ("g", "u", "b", 1, 2.0), ("g", "u", "c", 1, 1.0)
-    )
+    frame = lists(("g", "u", "a", 0, 3.0), ("g", "u", "b", 1, 2.0), ("g", "u", "c", 1, 1.0))
     dcg, best = 1 / log2(2 + 1) + 1 / log2(3 + 1), 1 / log2(1 + 1) + 1 / log2(2 + 1)
     assert ndcg_by_group(frame, ["score"], 60)["score"][0] == pytest.approx(dcg / best)
 
 
 def test_ranks_below_the_cutoff_count_nothing_and_the_best_order_is_cut_as_well() -> None:
-    frame = lists(
-        ("g", "u", "a", 1, 3.0), ("g", "u", "b", 1, 2.0), ("g", "u", "c", 1, 1.0)
-    )
+    frame = lists(("g", "u", "a", 1, 3.0), ("g", "u", "b", 1, 2.0), ("g", "u", "c", 1, 1.0))
     # All carts: with k = 2 both sums are 1 / log2(2) + 1 / log2(3).
     assert ndcg_by_group(frame, ["score"], 2)["score"][0] == pytest.approx(1.0)
 
@@ -109,9 +105,7 @@ def test_the_interval_of_many_customers_is_the_normal_one() -> None:
 
 def test_groups_of_one_customer_do_not_shrink_the_interval() -> None:
     once = of_groups(*((f"g{i}", f"u{i}", float(i % 2)) for i in range(40)))
-    thrice = of_groups(
-        *((f"g{i}-{n}", f"u{i}", float(i % 2)) for i in range(40) for n in range(3))
-    )
+    thrice = of_groups(*((f"g{i}-{n}", f"u{i}", float(i % 2)) for i in range(40) for n in range(3)))
     one, three = intervals(once, ["a"], 1000, 0)["a"], intervals(thrice, ["a"], 1000, 0)["a"]
     assert three.high - three.low == pytest.approx(one.high - one.low)
 
