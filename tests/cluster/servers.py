@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
-STARTS_SECONDS = 90
+STARTS_SECONDS = 180
 
 
 def free_port() -> int:
@@ -59,7 +59,7 @@ def tasks(words: Sequence[str], environment: dict[str, str]) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=600,
         check=False,
     )
     if done.returncode:
