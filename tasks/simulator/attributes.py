@@ -68,9 +68,9 @@ CATEGORIES = (
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute: its values, how unequal their shares are, and its importance per group that has it.
+    """An attribute: values, how unequal their shares are, importance per group that has it.
 
-    `counted` instead of `values` makes that many coded values per item of the shop (brands grow with it).
+    `counted` instead of `values`: that many coded values per item of the shop, as brands grow.
     """
 
     name: str
@@ -109,21 +109,33 @@ ATTRIBUTES = (
     Attribute(
         "material",
         {C: 0.4, S: 0.4, A: 0.45, H: 0.45},
-        _words("cotton wool linen silk viscose polyester leather suede denim wood glass metal ceramic jute"),
+        _words(
+            "cotton wool linen silk viscose polyester leather suede denim wood glass metal jute"
+        ),
     ),
     Attribute(
-        "pattern", {C: 0.35, A: 0.2, H: 0.3}, _words("plain striped checked floral dotted animal abstract logo")
+        "pattern",
+        {C: 0.35, A: 0.2, H: 0.3},
+        _words("plain striped checked floral dotted animal abstract logo"),
     ),
     Attribute("fit", {C: 0.3}, _words("regular slim loose oversized tailored")),
-    Attribute("occasion", {C: 0.25, S: 0.25, A: 0.3}, _words("everyday work party wedding sport travel home")),
+    Attribute(
+        "occasion",
+        {C: 0.25, S: 0.25, A: 0.3},
+        _words("everyday work party wedding sport travel home"),
+    ),
     Attribute("heel_height", {S: 0.4}, _words("flat low middle high")),
     Attribute("room", {H: 0.4}, _words("bedroom kitchen living bathroom nursery garden")),
     Attribute(
-        "scent", {B: 0.55, H: 0.15}, _words("none rose citrus vanilla musk lavender wood marine fig amber")
+        "scent",
+        {B: 0.55, H: 0.15},
+        _words("none rose citrus vanilla musk lavender wood marine fig amber"),
     ),
     Attribute("skin_type", {B: 0.5}, _words("all dry oily mixed sensitive")),
     Attribute("vegan", {B: 0.25}, ("yes", "no"), zipf=0.3),
-    Attribute("eco_label", {C: 0.15, H: 0.15, B: 0.2}, _words("none organic recycled fairtrade"), zipf=1.2),
+    Attribute(
+        "eco_label", {C: 0.15, H: 0.15, B: 0.2}, _words("none organic recycled fairtrade"), zipf=1.2
+    ),
     Attribute(COLLECTION, EVERYWHERE, counted=0.03, zipf=0.4),
     Attribute(SEASON, {C: 0.0, S: 0.0}, _words("all spring summer autumn winter"), zipf=0.6),
     Attribute("sleeve", {C: 0.0}, _words("long short three_quarter none")),
@@ -147,7 +159,7 @@ ATTRIBUTES = (
     Attribute(
         "country",
         EVERYWHERE,
-        _words("china turkey italy portugal india bangladesh vietnam france spain poland germany morocco"),
+        _words("china turkey italy portugal india vietnam france spain poland germany morocco"),
     ),
     Attribute("collection_year", EVERYWHERE, ("2026", "2025", "2024"), zipf=1.0),
     Attribute("weight_class", EVERYWHERE, _words("light middle heavy bulky")),

@@ -3,8 +3,8 @@
 examined  ~ floor + (1 - floor) / (1 + (position - 1) / scale) ** power, by platform
 view      ~ logistic(view_intercept + view_slope * u), if examined
 cart      ~ logistic(cart_intercept + cart_slope * u + buyer + need), if viewed
-u = - the usual + appeal + quality + sum over attributes of importance x taste + price + season + style intent
-    + collection begun + seen before + bought before
+u = - the usual + appeal + quality + sum over attributes of importance x taste + price + season
+    + style intent + collection begun + seen before + bought before
 
 True importance of an attribute is its term's share in the log-odds. `p_cart_if_examined` is
 P(view) P(cart | view).
@@ -35,7 +35,7 @@ REVISIT_TURN = 50
 
 @dataclass(frozen=True)
 class Encounters:
-    """Customers meeting items, one row each: slots of lists, and visits without a list (`request` -1)."""
+    """Customers meeting items, a row each: slots of lists, and visits without (`request` -1)."""
 
     day: date
     customer: Ints
@@ -55,7 +55,7 @@ class Encounters:
     def take(self, rows: Ints | Flags) -> Encounters:
         """Return the rows at `rows`."""
         columns = {name: value[rows] for name, value in vars(self).items() if name != "day"}
-        return replace(self, **columns)
+        return Encounters(day=self.day, **columns)
 
 
 def listed(plan: Requests, lists: Lists) -> Encounters:
@@ -78,14 +78,20 @@ def revisits(world: World, state: State, plan: Requests) -> Encounters:
     pick = width // 2 - 1 - (drawn / world.parameters.revisit * 4).astype(np.int64) % (width // 2)
     pick += np.where((drawn * 1e4).astype(np.int64) % 3 == 0, width // 2, 0)
     item = memory[np.arange(len(who)), pick]
-    comes = (drawn < world.parameters.revisit) & (item != NOTHING) & world.catalogue.in_stock(plan.day)[item]
+    comes = (
+        (drawn < world.parameters.revisit)
+        & (item != NOTHING)
+        & world.catalogue.in_stock(plan.day)[item]
+    )
     visits = _unlisted(plan.day, who, item, turn, plan.second[opens] + 15)
     return replace(visits, platform=plan.platform[opens], style=plan.style[opens]).take(comes)
 
 
 def _unlisted(day: date, who: Ints, item: Ints, turn: Ints, second: Ints) -> Encounters:
     nothing = np.full(len(who), NOTHING)
-    return Encounters(day, who, item, turn, nothing, nothing, nothing, second, nothing, np.full(len(who), OTHER))
+    return Encounters(
+        day, who, item, turn, nothing, nothing, nothing, second, nothing, np.full(len(who), OTHER)
+    )
 
 
 def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encounters:
@@ -96,15 +102,20 @@ def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encou
     item = shelves(world, day, item_scores(world, state))[category, 0]
     chance = world.parameters.visit_after_mailing * np.exp(world.customers.mailing_effect[mailed])
     drawn = world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 1)
-    second = 43_200 + (world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 2) * 36_000).astype(np.int64)
+    second = 43_200 + (
+        world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 2) * 36_000
+    ).astype(np.int64)
     visits = _unlisted(day, mailed, item, np.full(len(mailed), MAILING_TURN), second)
-    return replace(visits, platform=world.customers.platform[mailed]).take((drawn < chance) & (item >= 0))
+    return replace(visits, platform=world.customers.platform[mailed]).take(
+        (drawn < chance) & (item >= 0)
+    )
 
 
 def joined(parts: list[Encounters]) -> Encounters:
     """Return several sets of encounters as one."""
     names = [name for name in vars(parts[0]) if name != "day"]
-    return replace(parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Encounters(day=parts[0].day, **columns)
 
 
 def p_examined(world: World, met: Encounters) -> Floats:
@@ -112,7 +123,9 @@ def p_examined(world: World, met: Encounters) -> Floats:
     parameters = world.parameters
     scale = np.array(parameters.examine_scale)[np.maximum(met.platform, 0)]
     fall = (1.0 + np.maximum(met.position - 1, 0) / scale) ** -parameters.examine_power
-    return np.where(met.position > 0, parameters.examine_floor + (1 - parameters.examine_floor) * fall, 1.0)
+    return np.where(
+        met.position > 0, parameters.examine_floor + (1 - parameters.examine_floor) * fall, 1.0
+    )
 
 
 def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
@@ -122,7 +135,10 @@ def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
     for number, attribute in enumerate(world.parameters.attributes):
         importance = np.array([attribute.importance.get(name, 0.0) for name in GROUPS])
         if importance.any():
-            codes, count = world.catalogue.values[attribute.name][met.item], len(world.catalogue.names[attribute.name])
+            codes, count = (
+                world.catalogue.values[attribute.name][met.item],
+                len(world.catalogue.names[attribute.name]),
+            )
             taste = tastes(world.customers, met.customer, vectors, number, codes, count)
             terms[attribute.name] = world.parameters.importance_scale * importance[group] * taste
     return terms
@@ -138,7 +154,9 @@ def other_terms(world: World, state: State, met: Encounters) -> dict[str, Floats
     return {
         "appeal": items.appeal[met.item],
         "quality": items.quality[met.item],
-        "price": -parameters.price_weight * world.customers.price_sensitivity[met.customer] * dearer,
+        "price": -parameters.price_weight
+        * world.customers.price_sensitivity[met.customer]
+        * dearer,
         "season": parameters.season_weight * season_fit(items, met.day)[met.item],
         "style_intent": parameters.style_intent * ((style == met.style) & (style >= 0)),
         "collection": parameters.collection_continues
@@ -149,7 +167,9 @@ def other_terms(world: World, state: State, met: Encounters) -> dict[str, Floats
 
 def _memory_term(world: World, state: State, met: Encounters) -> Floats:
     parameters = world.parameters
-    repeatable = np.array([entry.repeatable for entry in parameters.categories])[world.catalogue.category[met.item]]
+    repeatable = np.array([entry.repeatable for entry in parameters.categories])[
+        world.catalogue.category[met.item]
+    ]
     seen = (state.seen[met.customer] == met.item[:, None]).any(axis=1)
     bought = state.bought[met.customer] == met.item[:, None]
     last = np.where(bought, state.bought_day[met.customer], LONG_AGO).max(axis=1)
@@ -167,7 +187,7 @@ def utilities(world: World, state: State, met: Encounters) -> Floats:
 
 
 def needs(world: World, state: State, met: Encounters) -> Floats:
-    """Return the log-odds of buying that traits add in the categories they end in, until one has bought there."""
+    """Return the log-odds that traits add to carts where they end, until one has bought there."""
     names, category = list(world.category_names), world.catalogue.category[met.item]
     total = np.zeros(len(met))
     for number, trait in enumerate(world.parameters.traits):
@@ -198,7 +218,7 @@ def p_cart(world: World, state: State, met: Encounters, utility: Floats) -> Floa
 
 
 def drawn(world: World, stream: Stream, met: Encounters) -> Floats:
-    """Return the number that decides `stream` for each encounter, whatever its place in the list."""
+    """Return the number that decides `stream` for each encounter, whatever its position."""
     return world.draws.uniform(stream, met.customer, met.day.toordinal(), met.turn, met.item)
 
 
@@ -218,9 +238,23 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
     done = at + np.minimum(dwell, 90) * MICROSECONDS
     none = np.full(len(impressions), NOTHING)
     parts = [
-        _rows(world, plan, impressions, IMPRESSION, impressions.second * MICROSECONDS + impressions.position, none),
+        _rows(
+            world,
+            plan,
+            impressions,
+            IMPRESSION,
+            impressions.second * MICROSECONDS + impressions.position,
+            none,
+        ),
         _rows(world, plan, views, VIEW, at, dwell),
-        _rows(world, plan, views.take(liked), FAVORITE, done[liked] - MICROSECONDS // 2, none[: liked.sum()]),
+        _rows(
+            world,
+            plan,
+            views.take(liked),
+            FAVORITE,
+            done[liked] - MICROSECONDS // 2,
+            none[: liked.sum()],
+        ),
         _rows(world, plan, views.take(carted), CART, done[carted], none[: carted.sum()]),
         _orders(world, state, plan, views.take(carted), utility[carted], done[carted]),
     ]
@@ -230,15 +264,20 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
 def view_moments(world: World, met: Encounters) -> Ints:
     """Return when each viewed item is opened: down the list, a little after its impression."""
     jitter = (drawn(world, Stream.MOMENT, met) * 4 * MICROSECONDS).astype(np.int64)
-    return (met.second + 3 + 2 * np.maximum(met.position, 0)) * MICROSECONDS + jitter
+    second: Ints = met.second + 3 + 2 * np.maximum(met.position, 0)
+    return second * MICROSECONDS + jitter
 
 
 def _dwell_seconds(world: World, met: Encounters, utility: Floats, carted: Flags) -> Ints:
     noise = world.draws.normal(Stream.DWELL, met.customer, met.day.toordinal(), met.turn, met.item)
-    return np.clip(np.exp(2.6 + 0.25 * utility + 0.6 * carted + 0.7 * noise), 1, 900).astype(np.int64)
+    return np.clip(np.exp(2.6 + 0.25 * utility + 0.6 * carted + 0.7 * noise), 1, 900).astype(
+        np.int64
+    )
 
 
-def _orders(world: World, state: State, plan: Requests, carts: Encounters, utility: Floats, at: Ints) -> pl.DataFrame:
+def _orders(
+    world: World, state: State, plan: Requests, carts: Encounters, utility: Floats, at: Ints
+) -> pl.DataFrame:
     """Return the orders of carts, at the end of the session or one to three days later."""
     parameters = world.parameters
     need = parameters.need_in_orders * needs(world, state, carts)
@@ -246,9 +285,13 @@ def _orders(world: World, state: State, plan: Requests, carts: Encounters, utili
     wanted = drawn(world, Stream.ORDER, carts) < chance
     orders, at = carts.take(wanted), at[wanted]
     delay = drawn(world, Stream.ORDER_DELAY, orders)
-    days = np.where(delay < parameters.order_later, 1 + (delay / parameters.order_later * 3).astype(np.int64), 0)
+    days = np.where(
+        delay < parameters.order_later, 1 + (delay / parameters.order_later * 3).astype(np.int64), 0
+    )
     wait = (60 + 600 * delay).astype(np.int64) + days * (DAY_SECONDS - 3600)
-    rows = _rows(world, plan, orders, ORDER, at + wait * MICROSECONDS, np.full(len(orders), NOTHING))
+    rows = _rows(
+        world, plan, orders, ORDER, at + wait * MICROSECONDS, np.full(len(orders), NOTHING)
+    )
     session = np.where(days > 0, NOTHING, rows["session"].to_numpy())
     return _unlisted_rows(rows).with_columns(
         pl.Series("session", session), pl.Series("quantity", _quantities(world, orders))
@@ -258,29 +301,43 @@ def _orders(world: World, state: State, plan: Requests, carts: Encounters, utili
 def _unlisted_rows(rows: pl.DataFrame) -> pl.DataFrame:
     nothing = pl.lit(NOTHING, pl.Int64)
     return rows.with_columns(
-        nothing.alias("request"), nothing.alias("position"), pl.lit(OTHER, pl.Int64).alias("surface")
+        nothing.alias("request"),
+        nothing.alias("position"),
+        pl.lit(OTHER, pl.Int64).alias("surface"),
     )
 
 
 def _quantities(world: World, orders: Encounters) -> Ints:
     repeatable = np.array([entry.repeatable for entry in world.parameters.categories])
-    several = repeatable[world.catalogue.category[orders.item]] & (drawn(world, Stream.ORDER, orders) < 0.15)
+    several = repeatable[world.catalogue.category[orders.item]] & (
+        drawn(world, Stream.ORDER, orders) < world.parameters.several_ordered
+    )
     return np.where(several, 2, 1)
 
 
-def _rows(world: World, plan: Requests, met: Encounters, kind: int, at: Ints, dwell: Ints) -> pl.DataFrame:
+def _rows(
+    world: World, plan: Requests, met: Encounters, kind: int, at: Ints, dwell: Ints
+) -> pl.DataFrame:
     number = met.turn - REVISIT_TURN
     session = np.where(met.request >= 0, plan.session[met.request], number) if len(plan) else number
     bought = kind in (CART, ORDER, RETURN)
     return pl.DataFrame(
         {
-            "kind": np.full(len(met), kind), "at": at, "customer": met.customer, "item": met.item,
-            "request": met.request, "session": session, "platform": met.platform, "surface": met.surface,
-            "position": met.position, "dwell": dwell, "price": world.catalogue.prices(met.day)[met.item],
+            "kind": np.full(len(met), kind),
+            "at": at,
+            "customer": met.customer,
+            "item": met.item,
+            "request": met.request,
+            "session": session,
+            "platform": met.platform,
+            "surface": met.surface,
+            "position": met.position,
+            "dwell": dwell,
+            "price": world.catalogue.prices(met.day)[met.item],
             "quantity": np.full(len(met), 1 if bought else NOTHING),
         },
-        schema=dict.fromkeys(MOVES, pl.Int64),
-    )  # fmt: skip
+        schema=MOVES,
+    )
 
 
 def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
@@ -292,6 +349,8 @@ def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
     wait = 3 + world.draws.uniform(Stream.RETURN, who, item, day.toordinal(), 1) * 9
     moment = orders["at"].to_numpy() + (wait * DAY_SECONDS).astype(np.int64) * MICROSECONDS
     return orders.with_columns(
-        pl.Series("at", moment), pl.lit(RETURN, pl.Int64).alias("kind"),
-        pl.lit(NOTHING, pl.Int64).alias("session"), pl.lit(UNKNOWN_PLATFORM, pl.Int64).alias("platform"),
-    ).filter(pl.Series(back))  # fmt: skip
+        pl.Series("at", moment),
+        pl.lit(RETURN, pl.Int64).alias("kind"),
+        pl.lit(NOTHING, pl.Int64).alias("session"),
+        pl.lit(UNKNOWN_PLATFORM, pl.Int64).alias("platform"),
+    ).filter(pl.Series(back))

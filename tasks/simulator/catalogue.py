@@ -30,9 +30,26 @@ from tasks.simulator.draws import Draws, Flags, Floats, Ints, Stream, zipf_cumul
 from tasks.simulator.parameters import Parameters
 
 ABSENT = -1
+OLDEST_DAYS = 400
+PROMOTED_GROUPS = (GROUPS.index("clothes"), GROUPS.index("shoes"))
 UNROTATED = (SIZE, GENDER, COLLECTION)
 NEVER_MISSING = (BRAND, COLOUR, SIZE, GENDER, STYLE, COLLECTION)
-_HEADS = ("Nor", "Vel", "Lum", "Tar", "Mio", "Sol", "Bel", "Kar", "Ru", "Fen", "Ada", "Wil", "Os", "Pe")
+_HEADS = (
+    "Nor",
+    "Vel",
+    "Lum",
+    "Tar",
+    "Mio",
+    "Sol",
+    "Bel",
+    "Kar",
+    "Ru",
+    "Fen",
+    "Ada",
+    "Wil",
+    "Os",
+    "Pe",
+)
 _TAILS = ("da", "vik", "ra", "mont", "lie", "son", "ta", "berg", "no", "sey", "lle", "ka")
 
 
@@ -55,7 +72,7 @@ def value_names(attribute: Attribute, items: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Items by index; `values[attribute][item]` is a code into `names[attribute]`, -1 when absent."""
+    """Items by index; `values[attribute][item]` is a code into `names[attribute]`, or -1."""
 
     parameters: Parameters
     draws: Draws
@@ -93,7 +110,9 @@ class Catalogue:
         wide = {c.CATEGORY: named(categories, self.category)}
         wide |= {name: named(names, self.values[name]) for name, names in self.names.items()}
         rows = pl.DataFrame({c.ITEM_ID: self.ids, "first_day": self.first_day, **wide})
-        long = rows.unpivot(index=[c.ITEM_ID, "first_day"], variable_name=c.ATTRIBUTE, value_name=c.VALUE)
+        long = rows.unpivot(
+            index=[c.ITEM_ID, "first_day"], variable_name=c.ATTRIBUTE, value_name=c.VALUE
+        )
         return long.drop_nulls().sort(c.ITEM_ID, c.ATTRIBUTE)
 
     def on_sale(self, day: date) -> Flags:
@@ -103,7 +122,10 @@ class Catalogue:
     def in_stock(self, day: date) -> Flags:
         """Items on sale that some city has; settled anew each week."""
         week = day.toordinal() // 7
-        stocked = self.draws.uniform(Stream.ITEM_STOCK, self.indices, week) >= self.parameters.out_of_stock
+        stocked = (
+            self.draws.uniform(Stream.ITEM_STOCK, self.indices, week)
+            >= self.parameters.out_of_stock
+        )
         return self.on_sale(day) & stocked
 
     def stocked_cities(self, day: date) -> Ints:
@@ -113,7 +135,9 @@ class Catalogue:
         masks = np.full(self.size, 2**cities - 1)
         for city in range(cities):
             drawn = self.draws.uniform(Stream.ITEM_CITY_STOCK, self.indices, week, city)
-            gone = (everywhere >= self.parameters.stocked_everywhere) & (drawn >= self.parameters.stocked_in_city)
+            gone = (everywhere >= self.parameters.stocked_everywhere) & (
+                drawn >= self.parameters.stocked_in_city
+            )
             masks -= gone * 2**city
         return masks
 
@@ -122,8 +146,14 @@ class Catalogue:
         week, parameters = day.toordinal() // 7, self.parameters
         drawn = self.draws.uniform(Stream.ITEM_DISCOUNT, self.indices, week)
         discount = np.where(drawn < parameters.discounted, 0.1 + 2.0 * drawn, 0.0)
-        discount += in_promotion(parameters, self.opened, day) * parameters.promotion_discount * (self.group < 2)
-        return np.maximum(np.rint(self.list_price * (1.0 - discount) / 10).astype(np.int64) * 10, 10)
+        discount += (
+            in_promotion(parameters, self.opened, day)
+            * parameters.promotion_discount
+            * np.isin(self.group, PROMOTED_GROUPS)
+        )
+        return np.maximum(
+            np.rint(self.list_price * (1.0 - discount) / 10).astype(np.int64) * 10, 10
+        )
 
 
 def in_promotion(parameters: Parameters, opened: date, day: date) -> bool:
@@ -131,17 +161,11 @@ def in_promotion(parameters: Parameters, opened: date, day: date) -> bool:
     return (day - opened).days % parameters.calendar_days in parameters.promotion_days
 
 
-def newcomers_per_day(parameters: Parameters, items: int) -> float:
-    """Return how many items join a shop of `items` items each day."""
-    return items * parameters.new_items_per_day
-
-
-def catalogue(parameters: Parameters, draws: Draws, opened: date, items: int, days: int) -> Catalogue:
+def catalogue(
+    parameters: Parameters, draws: Draws, opened: date, items: int, days: int
+) -> Catalogue:
     """Return the shop that opened with `items` items and the newcomers of its first `days` days."""
-    daily = newcomers_per_day(parameters, items)
-    index = np.arange(items + int(daily * days))
-    first_day = np.maximum(np.ceil((index - items + 1) / daily).astype(np.int64), 0)
-    age = (draws.uniform(Stream.ITEM_FIRST_SEEN, index) * 400).astype(np.int64) + 1
+    index = np.arange(items + int(items * parameters.new_items_per_day * days))
     shares = np.array([category.share for category in parameters.categories])
     category = draws.choice(np.cumsum(shares / shares.sum()), Stream.ITEM_CATEGORY, index)
     groups = np.array([GROUPS.index(entry.group) for entry in parameters.categories])[category]
@@ -149,12 +173,27 @@ def catalogue(parameters: Parameters, draws: Draws, opened: date, items: int, da
     rating = np.clip(4.2 + 0.35 * quality + 0.2 * draws.normal(Stream.ITEM_RATING, index), 1, 5)
     names = {entry.name: value_names(entry, items) for entry in parameters.attributes}
     return Catalogue(
-        parameters, draws, opened, category, groups, names,
-        _values(parameters, draws, category, groups, names), _list_prices(parameters, draws, category),
-        draws.normal(Stream.ITEM_APPEAL, index) * parameters.appeal_sd,
-        quality * parameters.quality_sd, np.round(rating, 1), _sellers(draws, index, items),
-        np.where(index < items, -age, first_day),
-    )  # fmt: skip
+        parameters,
+        draws,
+        opened,
+        category=category,
+        group=groups,
+        names=names,
+        values=_values(parameters, draws, category, groups, names),
+        list_price=_list_prices(parameters, draws, category),
+        appeal=draws.normal(Stream.ITEM_APPEAL, index) * parameters.appeal_sd,
+        quality=quality * parameters.quality_sd,
+        rating=np.round(rating, 1),
+        seller=_sellers(draws, index, items),
+        first_day=_first_days(parameters, draws, index, items),
+    )
+
+
+def _first_days(parameters: Parameters, draws: Draws, index: Ints, items: int) -> Ints:
+    """Return the day each item was first seen, counted from the opening."""
+    age = 1 + (draws.uniform(Stream.ITEM_FIRST_SEEN, index) * OLDEST_DAYS).astype(np.int64)
+    newcomer = np.ceil((index - items + 1) / (items * parameters.new_items_per_day))
+    return np.where(index < items, -age, newcomer.astype(np.int64))
 
 
 def _list_prices(parameters: Parameters, draws: Draws, category: Ints) -> Ints:
@@ -164,27 +203,44 @@ def _list_prices(parameters: Parameters, draws: Draws, category: Ints) -> Ints:
 
 
 def _sellers(draws: Draws, index: Ints, items: int) -> Ints:
-    return draws.choice(zipf_cumulative(int(np.clip(items // 20, 5, 5000)), 0.8), Stream.ITEM_SELLER, index)
+    return draws.choice(
+        zipf_cumulative(int(np.clip(items // 20, 5, 5000)), 0.8), Stream.ITEM_SELLER, index
+    )
 
 
 def _values(
-    parameters: Parameters, draws: Draws, category: Ints, group: Ints, names: dict[str, tuple[str, ...]]
+    parameters: Parameters,
+    draws: Draws,
+    category: Ints,
+    group: Ints,
+    names: dict[str, tuple[str, ...]],
 ) -> dict[str, Ints]:
     values: dict[str, Ints] = {}
     for number, attribute in enumerate(parameters.attributes):
-        drawn = _drawn_values(parameters, draws, category, attribute, number, len(names[attribute.name]))
+        drawn = _drawn_values(
+            parameters, draws, category, attribute, number, len(names[attribute.name])
+        )
         has = np.array([name in attribute.importance for name in GROUPS])[group]
-        values[attribute.name] = np.where(has & ~_missing(parameters, draws, attribute, number, category), drawn, ABSENT)
+        values[attribute.name] = np.where(
+            has & ~_missing(parameters, draws, attribute, number, category), drawn, ABSENT
+        )
     return values
 
 
-def _missing(parameters: Parameters, draws: Draws, attribute: Attribute, number: int, category: Ints) -> Flags:
+def _missing(
+    parameters: Parameters, draws: Draws, attribute: Attribute, number: int, category: Ints
+) -> Flags:
     drawn = draws.uniform(Stream.ITEM_MISSING, np.arange(len(category)), number)
     return (drawn < parameters.missing_values) & (attribute.name not in NEVER_MISSING)
 
 
 def _drawn_values(
-    parameters: Parameters, draws: Draws, category: Ints, attribute: Attribute, number: int, count: int
+    parameters: Parameters,
+    draws: Draws,
+    category: Ints,
+    attribute: Attribute,
+    number: int,
+    count: int,
 ) -> Ints:
     index = np.arange(len(category))
     if attribute.name == GENDER:
@@ -215,8 +271,10 @@ def _sizes(parameters: Parameters, drawn: Floats, category: Ints) -> Ints:
 
 
 def season_fit(catalogue: Catalogue, day: date) -> Floats:
-    """Return 1 for items in season, down to -1 half a year away; 0 where the season does not matter."""
-    peaks = np.array([entry.peak_month for entry in catalogue.parameters.categories])[catalogue.category]
+    """Return 1 for items in season, down to -1 half a year away; 0 where no season matters."""
+    peaks = np.array([entry.peak_month for entry in catalogue.parameters.categories])[
+        catalogue.category
+    ]
     own = np.array([0, 4, 7, 10, 1])[np.maximum(catalogue.values[SEASON], 0)]
     peaks = np.where(own > 0, own, peaks)
     angle = 2 * np.pi * (day.month + day.day / 30 - 0.5 - peaks) / 12
@@ -241,8 +299,12 @@ def items_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
             c.RATING: rating,
             c.SELLER_ID: "s" + pl.Series(catalogue.seller[shown]).cast(pl.String).str.zfill(4),
             c.IN_STOCK: catalogue.in_stock(day)[shown],
-            c.STOCK_CITIES: _city_lists(catalogue.parameters.cities, catalogue.stocked_cities(day)[shown]),
-            c.FIRST_SEEN: [catalogue.opened + timedelta(int(days)) for days in catalogue.first_day[shown]],
+            c.STOCK_CITIES: _city_lists(
+                catalogue.parameters.cities, catalogue.stocked_cities(day)[shown]
+            ),
+            c.FIRST_SEEN: [
+                catalogue.opened + timedelta(int(days)) for days in catalogue.first_day[shown]
+            ],
         }
     )
 
@@ -265,5 +327,8 @@ def _value_column(catalogue: Catalogue, attribute: str, shown: Ints) -> pl.Serie
 
 def _city_lists(cities: tuple[str, ...], masks: Ints) -> pl.Series:
     everywhere = 2 ** len(cities) - 1
-    lists = ["|".join(city for bit, city in enumerate(cities) if mask >> bit & 1) for mask in range(everywhere)]
+    lists = [
+        "|".join(city for bit, city in enumerate(cities) if mask >> bit & 1)
+        for mask in range(everywhere)
+    ]
     return pl.Series([*lists, None], dtype=pl.String).gather(masks)

@@ -17,9 +17,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--customers", type=int, default=3_000)
     parser.add_argument("--items", type=int, default=1_500, help="items on the opening day")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--truth", type=Path, default=None, help="folder of the truth; default: truth below home")
     parser.add_argument(
-        "--empty-day", type=date.fromisoformat, action="append", default=[], help="a day that delivers no event"
+        "--truth", type=Path, default=None, help="folder of the truth; default: truth below home"
+    )
+    parser.add_argument(
+        "--empty-day",
+        type=date.fromisoformat,
+        action="append",
+        default=[],
+        help="a day that delivers no event",
     )
 
 
@@ -31,5 +37,10 @@ def run(args: Namespace, settings: Settings) -> int:
         settings.landing, truth, first_day, args.days, args.customers, args.items, args.seed,
         empty_days=args.empty_day,
     )  # fmt: skip
-    print("\n".join(f"{name:12} {value:,}" if isinstance(value, int) else f"{name:12} {value}" for name, value in summary.items()))
+    print(
+        "\n".join(
+            f"{name:12} {value:,}" if isinstance(value, int) else f"{name:12} {value}"
+            for name, value in summary.items()
+        )
+    )
     return 0

@@ -1,8 +1,9 @@
 """The shop's customers: who they are, what they like, and how that drifts.
 
-taste(u, a, v) = f(sqrt(s) z_u(t) . w_av + sqrt(1 - s) e_uav), f = a standardised exp, with s = `taste_shared`, w_av the vector
-of a value, e_uav the customer's own whim and z_u(t) = z_u1 cos(w_u t) + z_u2 sin(w_u t): interest
-drifts without any state. Vectors lean with gender and age, so that a segment knows a part of a taste.
+taste(u, a, v) = f(sqrt(s) z_u(t) . w_av + sqrt(1 - s) e_uav), f a standardised exp (few strong
+favourites), s = `taste_shared`, w_av the vector of a value, e_uav the customer's own whim and
+z_u(t) = z_u1 cos(w_u t) + z_u2 sin(w_u t): interest drifts without any state. Vectors lean with
+gender and age, so that a segment knows a part of a taste.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tasks.simulator.catalogue import named
 from tasks.simulator.draws import Draws, Flags, Floats, Ints, Stream, zipf_cumulative
 from tasks.simulator.parameters import Parameters
 
-WOMEN, MEN = 0, 1
+FOR_ALL = 2
 NEVER_ENDING_DAYS = 100_000
 MOST_LIKING = 2.4
 _PLATFORM_SHARES = np.cumsum([0.28, 0.24, 0.28, 0.2])
@@ -95,34 +96,55 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
     def normal(what: int) -> Floats:
         return draws.normal(Stream.CUSTOMER, who, what)
 
-    gender = (uniform(_GENDER) < 0.42).astype(np.int64)
+    gender = (uniform(_GENDER) >= parameters.women).astype(np.int64)
     birth_year = (1952 + 56 * (uniform(_BIRTH) + uniform(_BIRTH_SKEW) ** 2) / 2).astype(np.int64)
     first, second = _vectors(parameters, draws, gender, birth_year)
-    late = draws.uniform(Stream.CUSTOMER, who, _JOINED) / parameters.late_joiners
+    late = uniform(_JOINED) / parameters.late_joiners
+    cities = zipf_cumulative(len(parameters.cities), parameters.city_zipf)
     sizes = draws.normal(Stream.CUSTOMER_SIZE, who)
     return Customers(
-        parameters, draws, opened, gender, uniform(_GENDER_KNOWN) < 0.9, birth_year,
-        uniform(_BIRTH_KNOWN) < 0.85,
-        draws.choice(zipf_cumulative(len(parameters.cities), parameters.city_zipf), Stream.CUSTOMER, who, _CITY),
-        draws.choice(_PLATFORM_SHARES, Stream.CUSTOMER, who, _PLATFORM),
-        uniform(_CONSENT) < 0.62,
-        np.where(late < 1, np.ceil(late * parameters.joining_days), -30).astype(np.int64),
-        parameters.sessions_per_day
+        parameters,
+        draws,
+        opened,
+        gender=gender,
+        gender_known=uniform(_GENDER_KNOWN) < parameters.gender_known,
+        birth_year=birth_year,
+        birth_known=uniform(_BIRTH_KNOWN) < parameters.birth_year_known,
+        city=draws.choice(cities, Stream.CUSTOMER, who, _CITY),
+        platform=draws.choice(_PLATFORM_SHARES, Stream.CUSTOMER, who, _PLATFORM),
+        consent=uniform(_CONSENT) < parameters.consent,
+        joined=np.where(late < 1, np.ceil(late * parameters.joining_days), -30).astype(np.int64),
+        rate=parameters.sessions_per_day
         * np.exp(parameters.sessions_sd * normal(_RATE) - parameters.sessions_sd**2 / 2),
-        0.5 * normal(_BUYER), np.exp(0.5 * normal(_PRICE) - 0.125),
-        # Most people like a letter now and then, those who come anyway do not: not monotone in buying.
-        0.5 + 0.6 * normal(_EFFECT) - 0.35 * normal(_RATE) ** 2,
-        np.clip(np.rint(2.3 + 0.4 * gender + 1.1 * sizes), 0, len(CLOTHES_SIZES) - 1).astype(np.int64),
-        np.clip(np.rint(2.6 + 3.6 * gender + 1.3 * sizes), 0, len(SHOE_SIZES) - 1).astype(np.int64),
-        first, second, 250 + 900 * uniform(_PERIOD),
-    )  # fmt: skip
+        buyer=0.5 * normal(_BUYER),
+        price_sensitivity=np.exp(0.5 * normal(_PRICE) - 0.125),
+        # Those who come anyway do not like letters: not monotone in the probability of buying.
+        mailing_effect=0.5 + 0.6 * normal(_EFFECT) - 0.35 * normal(_RATE) ** 2,
+        own_size=_rounded(2.3 + 0.4 * gender + 1.1 * sizes, len(CLOTHES_SIZES)),
+        own_shoe_size=_rounded(2.6 + 3.6 * gender + 1.3 * sizes, len(SHOE_SIZES)),
+        first_vector=first,
+        second_vector=second,
+        drift_days=250 + 900 * uniform(_PERIOD),
+    )
 
 
-def _vectors(parameters: Parameters, draws: Draws, gender: Ints, birth_year: Ints) -> tuple[Floats, Floats]:
+def _rounded(size: Floats, count: int) -> Ints:
+    return np.clip(np.rint(size), 0, count - 1).astype(np.int64)
+
+
+def _vectors(
+    parameters: Parameters, draws: Draws, gender: Ints, birth_year: Ints
+) -> tuple[Floats, Floats]:
     who, axes = np.arange(len(gender))[:, None], np.arange(parameters.vector_length)[None, :]
     length = np.sqrt(parameters.vector_length)
-    lean = length * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -1, axes)) * (2 * gender[:, None] - 1)
-    age = length * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -2, axes)) * ((birth_year - 1984) / 14)[:, None]
+    lean = (
+        length * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -1, axes)) * (2 * gender[:, None] - 1)
+    )
+    age = (
+        length
+        * _unit(draws.normal(Stream.CUSTOMER_VECTOR, -2, axes))
+        * ((birth_year - 1984) / 14)[:, None]
+    )
     shift = parameters.gender_shift * (0.75 * lean + 0.45 * age)
     scale = np.sqrt(1 + parameters.gender_shift**2 * 0.75)
     first = (draws.normal(Stream.CUSTOMER_VECTOR, who, axes, 0) + shift) / scale
@@ -141,8 +163,10 @@ def _unit(vectors: Floats) -> Floats:
     return vectors / lengths
 
 
-def tastes(customers: Customers, who: Ints, vectors: Floats, attribute: int, codes: Ints, count: int) -> Floats:
-    """Return how much each customer of `who` likes the value at the same place in `codes`; 0 where absent.
+def tastes(
+    customers: Customers, who: Ints, vectors: Floats, attribute: int, codes: Ints, count: int
+) -> Floats:
+    """Return how much each of `who` likes the value at the same place in `codes`; 0 where absent.
 
     `vectors` are those of `who` on the day.
     """
@@ -155,24 +179,31 @@ def tastes(customers: Customers, who: Ints, vectors: Floats, attribute: int, cod
     values = value_vectors(customers.parameters, customers.draws, attribute, count)
     common = np.einsum("ij,ij->i", vectors, values[codes])
     whim = customers.draws.normal(Stream.TASTE, who, attribute, codes)
-    return np.where(codes < 0, 0.0, _favouring(np.sqrt(shared) * common + np.sqrt(1 - shared) * whim, customers.parameters.favouring))
+    liking = np.sqrt(shared) * common + np.sqrt(1 - shared) * whim
+    return np.where(codes < 0, 0.0, _favouring(liking, customers.parameters.favouring))
 
 
 def _favouring(liking: Floats, skew: float) -> Floats:
-    """Return standard normal likings as tastes of mean 0 and variance 1 with few strong favourites."""
+    """Return normal likings as tastes of mean 0 and variance 1, a few of them strong."""
     mean, variance = np.exp(skew**2 / 2), np.exp(skew**2) * np.expm1(skew**2)
-    return (np.exp(skew * np.clip(liking, -MOST_LIKING, MOST_LIKING)) - mean) / np.sqrt(variance)
+    grown = np.exp(skew * np.clip(liking, -MOST_LIKING, MOST_LIKING))
+    favouring: Floats = (grown - mean) / np.sqrt(variance)
+    return favouring
 
 
 def gender_tastes(customers: Customers, who: Ints, codes: Ints) -> Floats:
     """Return 0.6 for one's own gender's items, 0 for items for all, -1.2 for the others'."""
-    return np.where((codes < 0) | (codes == 2), 0.0, np.where(codes == customers.gender[who], 0.6, -1.2))
+    return np.where(
+        (codes < 0) | (codes == FOR_ALL), 0.0, np.where(codes == customers.gender[who], 0.6, -1.2)
+    )
 
 
 def size_tastes(customers: Customers, who: Ints, codes: Ints) -> Floats:
     """Return 1 for one's own size, falling with the distance to it; nobody buys far off."""
     shoes = codes >= len(CLOTHES_SIZES)
-    own = np.where(shoes, customers.own_shoe_size[who] + len(CLOTHES_SIZES), customers.own_size[who])
+    own = np.where(
+        shoes, customers.own_shoe_size[who] + len(CLOTHES_SIZES), customers.own_size[who]
+    )
     return np.where(codes < 0, 0.0, 1.0 - 0.9 * np.minimum(np.abs(codes - own), 3))
 
 
@@ -200,7 +231,9 @@ def customers_frame(customers: Customers, day: date) -> pl.DataFrame:
     """Return what the shop knows of its customers on `day`."""
     here = np.flatnonzero(customers.present(day))
     gender = np.where(customers.gender_known[here], customers.gender[here], -1)
-    birth = pl.Series(np.where(customers.birth_known[here], customers.birth_year[here], 0), dtype=pl.Int32)
+    birth = pl.Series(
+        np.where(customers.birth_known[here], customers.birth_year[here], 0), dtype=pl.Int32
+    )
     return pl.DataFrame(
         {
             c.USER_ID: customers.ids.gather(here),
@@ -213,18 +246,27 @@ def customers_frame(customers: Customers, day: date) -> pl.DataFrame:
 
 
 def trait_frame(customers: Customers, first_day: date, days: int) -> pl.DataFrame:
-    """Return who has which trait, the day it began and the day purchases begin, seen over `days` days."""
+    """Return who has which trait within `days` days, when it began and when purchases begin."""
     parts = []
     for number, trait in enumerate(customers.parameters.traits):
         for day in (first_day + timedelta(shift) for shift in range(days)):
             since = trait_days(customers, number, day)
-            began = np.flatnonzero(since == 0 if day > first_day else since < trait.browse_days + trait.buy_days)
-            parts.append(_trait_rows(trait, customers.ids.gather(began), [day - timedelta(int(age)) for age in since[began]]))
+            began = np.flatnonzero(
+                since == 0 if day > first_day else since < trait.browse_days + trait.buy_days
+            )
+            parts.append(
+                _trait_rows(
+                    trait,
+                    customers.ids.gather(began),
+                    [day - timedelta(int(age)) for age in since[began]],
+                )
+            )
     return pl.concat(parts).sort(c.USER_ID, "trait", "began")
 
 
 def _trait_rows(trait: Trait, ids: pl.Series, began: list[date]) -> pl.DataFrame:
     rows = pl.DataFrame({c.USER_ID: ids, "began": pl.Series(began, dtype=pl.Date)})
     return rows.with_columns(
-        pl.lit(trait.name).alias("trait"), (pl.col("began") + pl.duration(days=trait.browse_days)).alias("buys_from")
+        pl.lit(trait.name).alias("trait"),
+        (pl.col("began") + pl.duration(days=trait.browse_days)).alias("buys_from"),
     )

@@ -91,7 +91,9 @@ class Draws:
     def bits(self, stream: Stream, *keys: Key) -> Bits:
         """Return 64 random bits per key; keys broadcast against each other."""
         # Arrays, never scalars: numpy warns when a scalar overflows, as this arithmetic must.
-        bits = _mixed(np.array([self.seed], dtype=np.uint64) + _GOLDEN * np.array([stream], np.uint64))
+        bits = _mixed(
+            np.array([self.seed], dtype=np.uint64) + _GOLDEN * np.array([stream], np.uint64)
+        )
         for key in keys:
             part = np.atleast_1d(np.asarray(key, dtype=np.int64)).astype(np.uint64)
             bits = _mixed((bits ^ part) + _GOLDEN)
@@ -99,22 +101,23 @@ class Draws:
 
     def uniform(self, stream: Stream, *keys: Key) -> Floats:
         """Return numbers in [0, 1)."""
-        return (self.bits(stream, *keys) >> np.uint64(11)) * 2.0**-53
+        return (self.bits(stream, *keys) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, stream: Stream, *keys: Key) -> Floats:
-        """Return numbers of mean 0 and variance 1, nearly normal: four summed uniforms (Irwin-Hall)."""
+        """Return nearly normal numbers of mean 0 and variance 1: four uniforms (Irwin-Hall)."""
         bits = self.bits(stream, *keys)
         total = np.zeros(bits.shape)
         for shift in _HALF_WORDS:
             total += ((bits >> shift) & np.uint64(0xFFFF)) * 2.0**-16
-        return (total - 2.0 + 2.0**-15) * np.sqrt(3.0)
+        return (total - 2.0 + 2.0**-15) * float(np.sqrt(3.0))
 
     def gumbel(self, stream: Stream, *keys: Key) -> Floats:
-        """Return standard Gumbel numbers: adding them to scores samples an order in proportion to exp(score)."""
-        return -np.log(-np.log(self.uniform(stream, *keys) + 2.0**-54))
+        """Return Gumbel numbers: added to scores, they draw in proportion to exp(score)."""
+        numbers: Floats = -np.log(-np.log(self.uniform(stream, *keys) + 2.0**-54))
+        return numbers
 
     def choice(self, cumulative: Floats, stream: Stream, *keys: Key) -> Ints:
-        """Return an index per key, drawn by `cumulative`, a distribution's running sum that ends at 1."""
+        """Return an index per key, drawn by `cumulative`, the running sum of a distribution."""
         drawn = np.searchsorted(cumulative, self.uniform(stream, *keys), side="right")
         return np.minimum(drawn, len(cumulative) - 1).astype(np.int64)
 

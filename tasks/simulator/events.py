@@ -16,13 +16,28 @@ from tasks.simulator.world import World
 
 MOMENT = pl.Datetime("us", "UTC")
 SCHEMA: dict[str, pl.DataType] = {
-    c.EVENT_ID: pl.String(), c.TS: MOMENT, c.RECEIVED_AT: MOMENT, c.USER_ID: pl.String(),
-    c.SESSION_ID: pl.String(), c.EVENT_TYPE: pl.String(), c.ITEM_ID: pl.String(), c.PLATFORM: pl.String(),
-    c.SURFACE: pl.String(), c.LISTING_ID: pl.String(), c.LISTING_KIND: pl.String(),
-    c.LISTING_CATEGORY: pl.String(), c.QUERY: pl.String(), c.POSITION: pl.Int32(),
-    c.IS_EXPLORED: pl.Boolean(), c.PROPENSITY: pl.Float64(), c.VARIANT: pl.String(),
-    c.DWELL_SECONDS: pl.Int32(), c.PRICE: pl.Int64(), c.QUANTITY: pl.Int32(), c.CITY: pl.String(),
-}  # fmt: skip
+    c.EVENT_ID: pl.String(),
+    c.TS: MOMENT,
+    c.RECEIVED_AT: MOMENT,
+    c.USER_ID: pl.String(),
+    c.SESSION_ID: pl.String(),
+    c.EVENT_TYPE: pl.String(),
+    c.ITEM_ID: pl.String(),
+    c.PLATFORM: pl.String(),
+    c.SURFACE: pl.String(),
+    c.LISTING_ID: pl.String(),
+    c.LISTING_KIND: pl.String(),
+    c.LISTING_CATEGORY: pl.String(),
+    c.QUERY: pl.String(),
+    c.POSITION: pl.Int32(),
+    c.IS_EXPLORED: pl.Boolean(),
+    c.PROPENSITY: pl.Float64(),
+    c.VARIANT: pl.String(),
+    c.DWELL_SECONDS: pl.Int32(),
+    c.PRICE: pl.Int64(),
+    c.QUANTITY: pl.Int32(),
+    c.CITY: pl.String(),
+}
 
 
 def midnight(day: date) -> datetime:
@@ -69,7 +84,9 @@ def events_frame(world: World, plan: Requests, lists: Lists, moves: pl.DataFrame
 
 
 def _of_request(values: pl.Series, request: Ints) -> pl.Series:
-    return pl.concat([values, pl.Series([None], dtype=values.dtype)]).gather(request % (len(values) + 1))
+    return pl.concat([values, pl.Series([None], dtype=values.dtype)]).gather(
+        request % (len(values) + 1)
+    )
 
 
 def _sessions(world: World, plan: Requests, moves: pl.DataFrame) -> pl.Series:

@@ -1,4 +1,4 @@
-"""What goes wrong between the shop and its landing: late events, duplicates, bots, staff, empty days.
+"""What goes wrong between shop and landing: late events, duplicates, bots, staff, empty days.
 
 An event is received seconds after it happened, or, when late, one to three days after. A duplicate
 is the same event received again, seconds or a day later. The first received stands.
@@ -35,7 +35,9 @@ def received(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: da
     seconds = 1 + 20 * uniform(_DELAY)
     late = uniform(_LATE) < parameters.late
     seconds = np.where(late, 86_400 * (1 + 2 * uniform(_HOW_LATE)), seconds)
-    return events.with_columns((pl.col(c.TS) + _microseconds(seconds)).alias(c.RECEIVED_AT)).select(list(SCHEMA))
+    return events.with_columns((pl.col(c.TS) + _microseconds(seconds)).alias(c.RECEIVED_AT)).select(
+        list(SCHEMA)
+    )
 
 
 def repeated(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: date) -> pl.DataFrame:
@@ -44,7 +46,7 @@ def repeated(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: da
     again = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHETHER) < parameters.duplicates
     when = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHEN)
     wait = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _HOW_LONG)
-    seconds = np.where(when < 0.6, 1 + 60 * wait, 43_200 + 86_400 * wait)
+    seconds = np.where(when < parameters.duplicated_at_once, 1 + 60 * wait, 43_200 + 86_400 * wait)
     copies = events.with_columns(pl.col(c.RECEIVED_AT) + _microseconds(seconds))
     return copies.filter(pl.Series(again))
 
@@ -54,10 +56,12 @@ def _microseconds(seconds: Floats) -> pl.Series:
 
 
 def deliveries(pool: pl.DataFrame, day: date, empty: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return what is delivered on `day`, and what is not yet received; an empty day receives nothing."""
+    """Return what is received on `day`, an empty day nothing, and what is received later."""
     tomorrow = midnight(day + timedelta(1))
     if empty:
-        pool = pool.with_columns(pl.max_horizontal(c.RECEIVED_AT, pl.lit(tomorrow)).alias(c.RECEIVED_AT))
+        pool = pool.with_columns(
+            pl.max_horizontal(c.RECEIVED_AT, pl.lit(tomorrow)).alias(c.RECEIVED_AT)
+        )
     now = pl.col(c.RECEIVED_AT) < tomorrow
     return pool.filter(now).sort(c.RECEIVED_AT, c.EVENT_ID), pool.filter(~now)
 
@@ -75,19 +79,26 @@ def account_events(world: World, day: date) -> pl.DataFrame:
     drawn = world.draws.uniform(Stream.ACCOUNT, bots, day.toordinal())
     active = [int(bot) for bot in bots[drawn < world.parameters.bot_days]]
     hours = {bot: 1 + bot % 20 for bot in active}
-    parts = [_rush(world, day, bot, world.parameters.bot_events, hours[bot], 3_400) for bot in active]
+    parts = [
+        _rush(world, day, bot, world.parameters.bot_events, hours[bot], 3_400) for bot in active
+    ]
     if day.weekday() == STAFF_WEEKDAY:
-        parts.append(_rush(world, day, staff, world.parameters.staff_events, 8, STAFF_HOURS * 3_600))
+        parts.append(
+            _rush(world, day, staff, world.parameters.staff_events, 8, STAFF_HOURS * 3_600)
+        )
     return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA).drop(c.RECEIVED_AT)
 
 
-def _rush(world: World, day: date, account: int, count: int, hour: int, seconds: int) -> pl.DataFrame:
+def _rush(
+    world: World, day: date, account: int, count: int, hour: int, seconds: int
+) -> pl.DataFrame:
     """Return `count` views of one account at an even pace from `hour` on."""
     shown = np.flatnonzero(world.catalogue.on_sale(day))
     item = shown[np.arange(count) % len(shown)]
     at = (hour * 3_600 + np.arange(count) * seconds / count) * 1e6
     known = {
-        c.EVENT_ID: pl.Series([f"{day:%y%m%d}-a{account}-"] * count) + pl.Series(np.arange(count)).cast(pl.String),
+        c.EVENT_ID: pl.Series([f"{day:%y%m%d}-a{account}-"] * count)
+        + pl.Series(np.arange(count)).cast(pl.String),
         c.TS: moments(day, at.astype(np.int64)),
         c.USER_ID: user_ids(np.full(count, account)),
         c.SESSION_ID: pl.Series([f"{day:%y%m%d}-a{account}"] * count),
@@ -97,7 +108,9 @@ def _rush(world: World, day: date, account: int, count: int, hour: int, seconds:
         c.SURFACE: pl.Series(["catalogue"] * count),
         c.PRICE: pl.Series(world.catalogue.prices(day)[item]),
     }
-    nothing = {name: pl.Series([None] * count, dtype=kind) for name, kind in SCHEMA.items() if name not in known}
+    nothing = {
+        name: pl.Series([None] * count, dtype=kind)
+        for name, kind in SCHEMA.items()
+        if name not in known
+    }
     return pl.DataFrame({**known, **nothing}).select(list(SCHEMA)).drop(c.RECEIVED_AT)
-
-

@@ -1,9 +1,9 @@
 """The shop's present order, and what of it is shuffled or explored.
 
-score(listing, item) = log(carts and views of late, with a prior by appeal) + noise + match with the
-query. Of the ranked listings, 2% are shuffled as a whole (propensity of a position: 1 / length), and
-some have slots filled with an item drawn evenly from those that were not to be shown (propensity:
-1 / pool).
+score(listing, item) = log(carts and views of late, with a prior by appeal) + noise + match with
+the query. 2% of listings are shuffled as a whole (propensity of a position: 1 / length), and some
+ranked ones have slots filled with an item drawn evenly from those that were not to be shown
+(propensity: 1 / pool).
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ import polars as pl
 from tasks import columns as c
 from tasks.simulator.attributes import COLOUR
 from tasks.simulator.draws import Flags, Floats, Ints, Stream
-from tasks.simulator.sessions import Requests, listing_ids
+from tasks.simulator.sessions import RECOMMENDATIONS, SEARCH, Requests, listing_ids
 from tasks.simulator.state import NOTHING, State
 from tasks.simulator.world import World
 
 RANKED, SHUFFLED = "ranked", "shuffled"
 _KIND, _HAS_SLOTS, _FIRST_ITEM, _NEXT_ITEM, _FIRST_SLOT = range(5)
 CHUNK = 20_000
+_TOP = 2
 
 
 @dataclass(frozen=True)
 class Lists:
-    """What listings showed, one row per slot, by request and position; `request` is a row of Requests."""
+    """What listings showed, one row per slot by position; `request` is a row of Requests."""
 
     request: Ints
     position: Ints
@@ -84,10 +85,11 @@ def present_lists(world: World, state: State, plan: Requests) -> Lists:
         _present_chunk(world, plan, scores, shelf, np.arange(start, min(start + CHUNK, len(plan))))
         for start in range(0, max(len(plan), 1), CHUNK)
     ]
-    return Lists(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    names = vars(parts[0])
+    return Lists(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in names})
 
 
-def _present_chunk(world: World, plan: Requests, scores: Floats, shelf: Ints, rows: Ints) -> tuple[Ints, ...]:
+def _present_chunk(world: World, plan: Requests, scores: Floats, shelf: Ints, rows: Ints) -> Lists:
     items = shelf[plan.scope[rows]]
     values, found = _scored(world, plan, scores, items, rows)
     order = np.argsort(-values, axis=1, kind="stable")
@@ -95,15 +97,20 @@ def _present_chunk(world: World, plan: Requests, scores: Floats, shelf: Ints, ro
     length = np.minimum(plan.length[rows], available)
     shuffled = _drawn(world, plan, rows, _KIND) < world.parameters.shuffled
     items = _shuffle(world, plan, rows, items, np.where(shuffled, length, 0))
-    items, explored, pool = _explore(world, plan, rows, items, length, available, shuffled)
-    shown = np.arange(items.shape[1])[None, :] < length[:, None]
-    row, slot = np.nonzero(shown)
-    propensity = np.where(explored, 1.0 / np.maximum(pool, 1)[:, None], np.nan)
-    propensity = np.where(shuffled[:, None], 1.0 / np.maximum(length, 1)[:, None], propensity)
-    return rows[row], slot + 1, items[shown], shuffled[row], explored[shown], propensity[shown]
+    pool = np.where(shuffled, 0, available - length)
+    items, explored = _explore(world, plan, rows, items, length, pool)
+    row, slot = np.nonzero(np.arange(items.shape[1])[None, :] < length[:, None])
+    chance = 1.0 / np.maximum(np.where(shuffled, length, pool), 1)
+    drawn = shuffled[row] | explored[row, slot]
+    propensity = np.where(drawn, chance[row], np.nan)
+    return Lists(
+        rows[row], slot + 1, items[row, slot], shuffled[row], explored[row, slot], propensity
+    )
 
 
-def _scored(world: World, plan: Requests, scores: Floats, items: Ints, rows: Ints) -> tuple[Floats, Flags]:
+def _scored(
+    world: World, plan: Requests, scores: Floats, items: Ints, rows: Ints
+) -> tuple[Floats, Flags]:
     """Return the score of each shelf item for each listing, -inf where it cannot be shown."""
     city = world.customers.city[plan.customer[rows]]
     reachable = (world.catalogue.stocked_cities(plan.day)[items] >> city[:, None]) & 1
@@ -125,20 +132,30 @@ def _shuffle(world: World, plan: Requests, rows: Ints, items: Ints, length: Ints
     """Return `items` with the first `length` of each row in random order."""
     these = np.flatnonzero(length > 0)
     slots = np.arange(items.shape[1])[None, :]
-    keys = (plan.customer[rows[these]][:, None], plan.day.toordinal(), plan.ordinal[rows[these]][:, None], slots)
-    places = np.where(slots < length[these][:, None], world.draws.uniform(Stream.SHUFFLE, *keys), 1.0 + slots)
+    keys = (
+        plan.customer[rows[these]][:, None],
+        plan.day.toordinal(),
+        plan.ordinal[rows[these]][:, None],
+        slots,
+    )
+    places = np.where(
+        slots < length[these][:, None], world.draws.uniform(Stream.SHUFFLE, *keys), 1.0 + slots
+    )
     result = items.copy()
-    result[these] = np.take_along_axis(items[these], np.argsort(places, axis=1, kind="stable"), axis=1)
+    result[these] = np.take_along_axis(
+        items[these], np.argsort(places, axis=1, kind="stable"), axis=1
+    )
     return result
 
 
 def _explore(
-    world: World, plan: Requests, rows: Ints, items: Ints, length: Ints, available: Ints, shuffled: Flags
-) -> tuple[Ints, Flags, Ints]:
-    """Return the items with slots explored, which slots those are, and the size of each row's pool."""
-    pool, slots = available - length, world.parameters.explored_slots
-    has = ~shuffled & (pool >= slots) & (length >= 8)
-    these = np.flatnonzero(has & (_drawn(world, plan, rows, _HAS_SLOTS) < world.parameters.explored))
+    world: World, plan: Requests, rows: Ints, items: Ints, length: Ints, pool: Ints
+) -> tuple[Ints, Flags]:
+    """Return the items with slots explored from the `pool` behind `length`, and which slots."""
+    slots = world.parameters.explored_slots
+    has = (pool >= slots) & (length >= world.parameters.explored_length)
+    chosen = _drawn(world, plan, rows, _HAS_SLOTS) < world.parameters.explored
+    these = np.flatnonzero(has & chosen)
     result, explored = items.copy(), np.zeros(items.shape, dtype=np.bool_)
     first = (_drawn(world, plan, rows, _FIRST_ITEM) * pool).astype(np.int64)
     step = 1 + (_drawn(world, plan, rows, _NEXT_ITEM) * (pool - 1)).astype(np.int64)
@@ -147,14 +164,14 @@ def _explore(
         taken = (first + number * step)[these] % pool[these]
         result[these, places] = items[these, length[these] + taken]
         explored[these, places] = True
-    return result, explored, pool
+    return result, explored
 
 
 def _slot_places(world: World, plan: Requests, rows: Ints, length: Ints, number: int) -> Ints:
     """Return which place of the list each row explores: one in each equal part below the second."""
-    part = (length - 2) / world.parameters.explored_slots
+    part = (length - _TOP) / world.parameters.explored_slots
     drawn = _drawn(world, plan, rows, _FIRST_SLOT + number)
-    return 2 + ((number + drawn) * part).astype(np.int64)
+    return _TOP + ((number + drawn) * part).astype(np.int64)
 
 
 def lists_frame(world: World, plan: Requests, lists: Lists) -> pl.DataFrame:
@@ -164,7 +181,9 @@ def lists_frame(world: World, plan: Requests, lists: Lists) -> pl.DataFrame:
             c.LISTING_ID: listing_ids(world, plan).gather(lists.request),
             c.POSITION: pl.Series(lists.position, dtype=pl.Int32),
             c.ITEM_ID: world.catalogue.ids.gather(lists.item),
-            c.LISTING_KIND: pl.Series([RANKED, SHUFFLED]).gather(lists.is_shuffled.astype(np.int64)),
+            c.LISTING_KIND: pl.Series([RANKED, SHUFFLED]).gather(
+                lists.is_shuffled.astype(np.int64)
+            ),
             c.IS_EXPLORED: lists.is_explored,
             c.PROPENSITY: pl.Series(lists.propensity).fill_nan(None),
         }
@@ -201,12 +220,20 @@ def _optional(rows: pl.DataFrame, column: str, absent: str | bool | float) -> pl
 def shown_scope(world: World, plan: Requests) -> pl.Series:
     """Return `listing_category`: a category or a group; null for recommendations."""
     names = pl.Series([*world.scope_names, None], dtype=pl.String)
-    return names.gather(np.where(plan.surface == 2, len(world.scope_names), plan.scope))
+    return names.gather(
+        np.where(plan.surface == RECOMMENDATIONS, len(world.scope_names), plan.scope)
+    )
 
 
 def queries(world: World, plan: Requests) -> pl.Series:
     """Return the text of searches; null elsewhere."""
     texts = [*world.category_names]
-    texts += [f"{colour} {name}" for colour in world.catalogue.names[COLOUR] for name in world.category_names]
+    texts += [
+        f"{colour} {name}"
+        for colour in world.catalogue.names[COLOUR]
+        for name in world.category_names
+    ]
     place = (plan.colour + 1) * len(world.category_names) + plan.category
-    return pl.Series([*texts, None], dtype=pl.String).gather(np.where(plan.surface == 1, place, len(texts)))
+    return pl.Series([*texts, None], dtype=pl.String).gather(
+        np.where(plan.surface == SEARCH, place, len(texts))
+    )

@@ -17,7 +17,16 @@ class Parameters:
     categories: tuple[Category, ...] = CATEGORIES
     attributes: tuple[Attribute, ...] = ATTRIBUTES
     traits: tuple[Trait, ...] = TRAITS
-    cities: tuple[str, ...] = ("avila", "borgo", "cadiz", "delft", "evora", "faro", "ghent", "hanko")
+    cities: tuple[str, ...] = (
+        "avila",
+        "borgo",
+        "cadiz",
+        "delft",
+        "evora",
+        "faro",
+        "ghent",
+        "hanko",
+    )
     city_zipf: float = 1.0
     vector_length: int = 8
 
@@ -31,6 +40,10 @@ class Parameters:
     quality_sd: float = 0.35
     price_sd: float = 0.5
 
+    women: float = 0.58
+    gender_known: float = 0.9
+    birth_year_known: float = 0.85
+    consent: float = 0.62
     sessions_per_day: float = 0.33
     sessions_sd: float = 0.9
     late_joiners: float = 0.12
@@ -47,6 +60,10 @@ class Parameters:
     promotion_factor: float = 1.25
     promotion_discount: float = 0.2
     calendar_days: int = 30
+    unknown_platform: float = 0.01
+    other_platform: float = 0.15
+    wide_listings: float = 0.2
+    plain_searches: float = 0.4
     listing_lengths: tuple[int, ...] = (12, 20, 24, 40, 60)
     listing_length_shares: tuple[float, ...] = (0.3, 0.4, 0.2, 0.08, 0.02)
 
@@ -63,6 +80,7 @@ class Parameters:
     shuffled: float = 0.02
     explored: float = 0.12
     explored_slots: int = 2
+    explored_length: int = 8
     ordering_noise: float = 0.45
     query_match: float = 2.0
     shelf_size: int = 120
@@ -95,6 +113,7 @@ class Parameters:
     order_slope: float = 0.25
     return_intercept: float = -1.55
     order_later: float = 0.15
+    several_ordered: float = 0.15
     revisit: float = 0.2
     memory: int = 12
 
@@ -102,8 +121,10 @@ class Parameters:
     newsletter_share: float = 0.3
     opt_out: float = 0.004
     visit_after_mailing: float = 0.04
+    mailing_days: int = 3
 
     duplicates: float = 0.005
+    duplicated_at_once: float = 0.6
     late: float = 0.01
     bots_per_customer: float = 0.0007
     bot_days: float = 0.2

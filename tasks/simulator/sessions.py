@@ -18,7 +18,7 @@ from tasks import columns as c
 from tasks.simulator.attributes import COLOUR, GROUPS, STYLE
 from tasks.simulator.catalogue import in_promotion
 from tasks.simulator.customers import browsing, buying, trait_days, value_vectors
-from tasks.simulator.draws import Floats, Ints, Stream
+from tasks.simulator.draws import Flags, Floats, Ints, Stream
 from tasks.simulator.state import NOTHING, State
 from tasks.simulator.world import World
 
@@ -34,8 +34,8 @@ _HUGE = 1e9
 
 
 @dataclass(frozen=True)
-class Requests:
-    """Listing requests of a day, by customer and time; `ordinal` counts a customer's day from 0."""
+class Intended:
+    """What customers come for, by customer and time; `ordinal` counts a customer's day from 0."""
 
     day: date
     customer: Ints
@@ -43,28 +43,38 @@ class Requests:
     session: Ints
     second: Ints
     platform: Ints
-    surface: Ints
     category: Ints
     style: Ints
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.customer)
+
+
+@dataclass(frozen=True)
+class Requests(Intended):
+    """Listing requests of a day; `scope` is what may be shown, `colour` what a search names."""
+
+    surface: Ints
     scope: Ints
     colour: Ints
     length: Ints
 
-    def __len__(self) -> int:
-        """Number of requests."""
-        return len(self.customer)
-
     def first(self, count: int) -> Requests:
         """Return the first `count` requests."""
-        return Requests(self.day, *(value[:count] for name, value in vars(self).items() if name != "day"))
+        columns = {name: value[:count] for name, value in vars(self).items() if name != "day"}
+        return Requests(day=self.day, **columns)
 
 
 def visit_rates(world: World, state: State, day: date) -> Floats:
     """Return the expected sessions of each customer on `day`."""
     parameters, people = world.parameters, world.customers
-    burst = np.exp(0.6 * world.draws.normal(Stream.BURST, people.indices, day.toordinal() // 7) - 0.18)
+    burst = np.exp(
+        0.6 * world.draws.normal(Stream.BURST, people.indices, day.toordinal() // 7) - 0.18
+    )
     since = (day.toordinal() - state.mailed_day).astype(np.float64)
-    mailed = np.exp(people.mailing_effect * np.where((since > 0) & (since < 4), 0.4 / np.maximum(since, 1), 0.0))
+    fresh = (since > 0) & (since <= parameters.mailing_days)
+    mailed = np.exp(people.mailing_effect * fresh * 0.4 / np.maximum(since, 1))
     rates = people.rate * burst * mailed * parameters.weekdays[day.weekday()] * people.present(day)
     return rates * _calendar_factor(world, day)
 
@@ -92,7 +102,9 @@ def session_counts(world: World, state: State, day: date) -> Ints:
 def session_starts(world: World, day: date, customer: Ints, number: Ints) -> Ints:
     """Return the second of the day at which each session starts, early enough to end within it."""
     hours = np.array(world.parameters.hours, dtype=np.float64)
-    hour = world.draws.choice(np.cumsum(hours / hours.sum()), Stream.START, customer, day.toordinal(), number)
+    hour = world.draws.choice(
+        np.cumsum(hours / hours.sum()), Stream.START, customer, day.toordinal(), number
+    )
     within = world.draws.uniform(Stream.START, customer, day.toordinal(), number, 1) * 3600
     return np.minimum(hour * 3600 + within.astype(np.int64), DAY_SECONDS - SESSION_MOST_SECONDS)
 
@@ -112,9 +124,8 @@ def requests(world: World, state: State, day: date) -> Requests:
     ordinal = _running(np.bincount(who, minlength=world.customers.size))
     platform = _platforms(world, day, who, session)
     category, style = intents(world, state, day, who, ordinal, within == 0)
-    return _asked(world, Requests(
-        day, who, ordinal, session, second, platform, platform, category, style, category, style, style
-    ))  # fmt: skip
+    intended = Intended(day, who, ordinal, session, second, platform, category, style)
+    return _asked(world, intended)
 
 
 def _running(counts: Ints) -> Ints:
@@ -125,7 +136,8 @@ def _running(counts: Ints) -> Ints:
 
 def _listing_counts(world: World, day: date, customer: Ints, number: Ints) -> Ints:
     drawn = 1.0 - world.draws.uniform(Stream.LENGTH, customer, day.toordinal(), number)
-    counts = 1 + np.floor(np.log(drawn) / np.log(world.parameters.listings_go_on)).astype(np.int64)
+    more = np.floor(np.log(drawn) / np.log(world.parameters.listings_go_on))
+    counts: Ints = 1 + more.astype(np.int64)
     return np.minimum(counts, world.parameters.max_listings)
 
 
@@ -133,20 +145,25 @@ def _platforms(world: World, day: date, customer: Ints, session: Ints) -> Ints:
     drawn = world.draws.uniform(Stream.PLATFORM, customer, day.toordinal(), session)
     other = (drawn * 1000).astype(np.int64) % 4
     usual = world.customers.platform[customer]
-    return np.where(drawn < 0.01, UNKNOWN_PLATFORM, np.where(drawn < 0.15, other, usual))
+    usual = np.where(drawn < world.parameters.other_platform, other, usual)
+    return np.where(drawn < world.parameters.unknown_platform, UNKNOWN_PLATFORM, usual)
 
 
 def interests(world: World, day: date, who: Ints) -> Floats:
     """Return each customer's log-interest in each category on `day`."""
     parameters, people = world.parameters, world.customers
     entries = parameters.categories
-    scores = np.log(np.array([entry.share for entry in entries]))[None, :] + np.zeros((len(who), 1))
+    shares = np.array([entry.share for entry in entries])
+    scores: Floats = np.tile(np.log(shares), (len(who), 1))
     # Numbers beyond those of the attributes: a category's vector, and its group's.
     own = value_vectors(parameters, world.draws, len(parameters.attributes), len(entries))
     group = value_vectors(parameters, world.draws, len(parameters.attributes) + 1, len(GROUPS))
-    scores += parameters.interest_sd * people.vectors(who, day) @ (own + group[world.category_groups]).T
+    scores += (
+        parameters.interest_sd * people.vectors(who, day) @ (own + group[world.category_groups]).T
+    )
     scores += parameters.wrong_gender * _unfit(world, who)
-    return scores + _trait_interests(world, day, who)
+    scores += _trait_interests(world, day, who)
+    return scores
 
 
 def _unfit(world: World, who: Ints) -> Floats:
@@ -154,7 +171,8 @@ def _unfit(world: World, who: Ints) -> Floats:
     women = np.array([entry.women for entry in world.parameters.categories])
     men = np.array([entry.men for entry in world.parameters.categories])
     is_woman = (world.customers.gender[who] == 0)[:, None]
-    return np.where(is_woman, np.maximum(men - women, 0), np.maximum(women - men, 0))
+    lacking: Floats = np.where(is_woman, np.maximum(men - women, 0), np.maximum(women - men, 0))
+    return lacking
 
 
 def _trait_interests(world: World, day: date, who: Ints) -> Floats:
@@ -169,7 +187,9 @@ def _trait_interests(world: World, day: date, who: Ints) -> Floats:
     return scores
 
 
-def intents(world: World, state: State, day: date, who: Ints, ordinal: Ints, opens: Ints) -> tuple[Ints, Ints]:
+def intents(
+    world: World, state: State, day: date, who: Ints, ordinal: Ints, opens: Flags
+) -> tuple[Ints, Ints]:
     """Return category and style of each request, chained in the order of a customer's day."""
     fresh = _fresh_categories(world, day, who, ordinal)
     category, style = np.zeros(len(who), dtype=np.int64), np.zeros(len(who), dtype=np.int64)
@@ -177,7 +197,10 @@ def intents(world: World, state: State, day: date, who: Ints, ordinal: Ints, ope
     for turn in range(int(ordinal.max(initial=-1)) + 1):
         now = np.flatnonzero(ordinal == turn)
         people = who[now]
-        category[now] = _next_category(world, day, people, turn, last_category[people], fresh[now], opens[now])
+        drawn = world.draws.uniform(Stream.INTENT, people, day.toordinal(), turn, 1)
+        category[now] = _next_category(
+            world, people, last_category[people], fresh[now], drawn, opens[now]
+        )
         style[now] = _next_style(world, day, people, turn, last_style[people])
         last_category[people], last_style[people] = category[now], style[now]
     return category, style
@@ -189,14 +212,15 @@ def _fresh_categories(world: World, day: date, who: Ints, ordinal: Ints) -> Ints
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     cumulative = np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
     drawn = world.draws.uniform(Stream.INTENT, who, day.toordinal(), ordinal, 0)
-    return np.minimum((cumulative[rows] <= drawn[:, None]).sum(axis=1), shares.shape[1] - 1)
+    chosen: Ints = np.count_nonzero(cumulative[rows] <= drawn[:, None], axis=1).astype(np.int64)
+    most: int = shares.shape[1] - 1
+    return np.minimum(chosen, most)
 
 
 def _next_category(
-    world: World, day: date, who: Ints, turn: int, last: Ints, fresh: Ints, opens: Ints
+    world: World, who: Ints, last: Ints, fresh: Ints, drawn: Floats, opens: Flags
 ) -> Ints:
     parameters = world.parameters
-    drawn = world.draws.uniform(Stream.INTENT, who, day.toordinal(), turn, 1)
     stays = np.where(opens, parameters.same_category_later, parameters.same_category)
     follows = stays + np.where(opens, parameters.next_category_later, parameters.next_category)
     chained = np.where(drawn < stays, last, followers(world)[world.customers.gender[who], last])
@@ -213,42 +237,62 @@ def followers(world: World) -> Ints:
 def _next_style(world: World, day: date, who: Ints, turn: int, last: Ints) -> Ints:
     parameters, count = world.parameters, len(world.catalogue.names[STYLE])
     drawn = world.draws.uniform(Stream.STYLE, who, day.toordinal(), turn)
-    fresh = (world.draws.uniform(Stream.STYLE, who, day.toordinal(), turn, 1) * count).astype(np.int64)
+    fresh = (world.draws.uniform(Stream.STYLE, who, day.toordinal(), turn, 1) * count).astype(
+        np.int64
+    )
     moved = np.where(drawn < parameters.same_style, last, (last + 1) % count)
-    return np.where((last == NOTHING) | (drawn >= parameters.same_style + parameters.next_style), fresh, moved)
+    return np.where(
+        (last == NOTHING) | (drawn >= parameters.same_style + parameters.next_style), fresh, moved
+    )
 
 
-def _asked(world: World, plan: Requests) -> Requests:
+def _asked(world: World, plan: Intended) -> Requests:
     """Return the requests with surface, scope, queried colour and length drawn."""
     keys = (plan.customer, plan.day.toordinal(), plan.ordinal)
     surface = world.draws.choice(_SURFACE_SHARES, Stream.REQUEST, *keys, _SURFACE)
-    wide = (world.draws.uniform(Stream.REQUEST, *keys, _SCOPE) < 0.2) & (surface == CATALOGUE)
+    wide = world.draws.uniform(Stream.REQUEST, *keys, _SCOPE) < world.parameters.wide_listings
+    wide &= surface == CATALOGUE
     wide |= surface == RECOMMENDATIONS
-    scope = np.where(wide, len(world.category_names) + world.category_groups[plan.category], plan.category)
+    scope = np.where(
+        wide, len(world.category_names) + world.category_groups[plan.category], plan.category
+    )
     lengths = world.parameters.listing_lengths
-    length = world.draws.choice(np.cumsum(world.parameters.listing_length_shares), Stream.REQUEST, *keys, _LENGTH)
+    length = world.draws.choice(
+        np.cumsum(world.parameters.listing_length_shares), Stream.REQUEST, *keys, _LENGTH
+    )
     colour = np.where(surface == SEARCH, _queried_colours(world, plan), NOTHING)
     return Requests(
-        plan.day, plan.customer, plan.ordinal, plan.session, plan.second, plan.platform,
-        surface, plan.category, plan.style, scope, colour, np.array(lengths)[length],
-    )  # fmt: skip
+        **vars(plan), surface=surface, scope=scope, colour=colour, length=np.array(lengths)[length]
+    )
 
 
-def _queried_colours(world: World, plan: Requests) -> Ints:
+def _queried_colours(world: World, plan: Intended) -> Ints:
     """Return the colour that a search names, drawn by taste; -1 for beauty and plain searches."""
     number = [attribute.name for attribute in world.parameters.attributes].index(COLOUR)
-    vectors = value_vectors(world.parameters, world.draws, number, len(world.catalogue.names[COLOUR]))
+    vectors = value_vectors(
+        world.parameters, world.draws, number, len(world.catalogue.names[COLOUR])
+    )
     scores = 1.5 * world.customers.vectors(plan.customer, plan.day) @ vectors.T
     keys = (plan.customer[:, None], plan.day.toordinal(), plan.ordinal[:, None])
-    colour = np.argmax(scores + world.draws.gumbel(Stream.QUERY, *keys, np.arange(len(vectors))), axis=1)
-    plain = world.draws.uniform(Stream.REQUEST, plan.customer, plan.day.toordinal(), plan.ordinal, _PLAIN) < 0.4
+    colour = np.argmax(
+        scores + world.draws.gumbel(Stream.QUERY, *keys, np.arange(len(vectors))), axis=1
+    )
+    drawn = world.draws.uniform(
+        Stream.REQUEST, plan.customer, plan.day.toordinal(), plan.ordinal, _PLAIN
+    )
+    plain = drawn < world.parameters.plain_searches
     coloured = world.category_groups[plan.category] < GROUPS.index("beauty")
     return np.where(coloured & ~plain, colour, NOTHING)
 
 
 def session_ids(world: World, day: date, customer: Ints, session: Ints) -> pl.Series:
     """Return public session ids."""
-    return f"{day:%y%m%d}-" + world.customers.ids.gather(customer) + "-" + pl.Series(session).cast(pl.String)
+    return (
+        f"{day:%y%m%d}-"
+        + world.customers.ids.gather(customer)
+        + "-"
+        + pl.Series(session).cast(pl.String)
+    )
 
 
 def listing_ids(world: World, plan: Requests) -> pl.Series:

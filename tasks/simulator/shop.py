@@ -1,7 +1,8 @@
 """The shop: day by day with carried state, and its answer to any lists and mailings.
 
-A day goes: `requests` ask for lists, a policy (the shop's own order, unless another is given) fills
-them, customers respond, the state moves on. `respond` leaves the shop as it is; `live_day` moves on.
+A day goes: `requests` ask for lists, a policy (the shop's own order, unless another is given)
+fills them, customers respond, the state moves on. `respond` leaves the shop as it is; `live_day`
+moves on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.simulator import behaviour, faults, state as states
+from tasks.simulator import behaviour, faults
+from tasks.simulator import state as states
 from tasks.simulator.attributes import COLLECTION
 from tasks.simulator.catalogue import attributes_frame, items_frame
 from tasks.simulator.customers import customers_frame
@@ -59,20 +61,22 @@ class Shop:
         here = world(parameters, seed, day, customers, items)
         state = opening_state(opening_popularity(here), customers, parameters.memory)
         here = replace(here, usual_utility=_usual_utility(here, state, day))
-        return cls(here, state, pl.DataFrame(schema=dict.fromkeys(MOVES, pl.Int64)), pl.DataFrame(schema=SCHEMA), day)
+        return cls(
+            here,
+            state,
+            pl.DataFrame(schema=MOVES),
+            pl.DataFrame(schema=SCHEMA),
+            day,
+        )
 
-    @classmethod
-    def resumed(
-        cls, folder: Path, seed: int, day: date, customers: int, items: int, parameters: Parameters = DEFAULT
-    ) -> Shop:
-        """Return the shop that opened on `day` as `save` left it in `folder`."""
+    def resumed(self, folder: Path) -> Shop:
+        """Return this shop as `save` left it in `folder`; as it is where nothing was saved."""
         last = states.last_day(folder)
-        shop = cls.opened(seed, day, customers, items, parameters)
-        if last is not None:
-            shop.state, frames = states.load(folder, (SCHEDULED, UNDELIVERED))
-            shop.scheduled, shop.undelivered = frames[SCHEDULED], frames[UNDELIVERED]
-            shop.next_day = last + timedelta(1)
-        return shop
+        if last is None:
+            return self
+        state, frames = states.load(folder, (SCHEDULED, UNDELIVERED))
+        next_day = last + timedelta(1)
+        return Shop(self.world, state, frames[SCHEDULED], frames[UNDELIVERED], next_day)
 
     def save(self, folder: Path) -> None:
         """Write the state so that `resumed` goes on from here to the byte."""
@@ -81,7 +85,9 @@ class Shop:
 
     def copy(self) -> Shop:
         """Return a shop that goes its own way from here, under another policy."""
-        return Shop(self.world, deepcopy(self.state), self.scheduled, self.undelivered, self.next_day)
+        return Shop(
+            self.world, deepcopy(self.state), self.scheduled, self.undelivered, self.next_day
+        )
 
     def requests(self, day: date) -> pl.DataFrame:
         """Return the day's listing requests, which a policy fills: one row per `listing_id`."""
@@ -91,13 +97,16 @@ class Shop:
                 c.LISTING_ID: listing_ids(self.world, plan),
                 c.USER_ID: self.world.customers.ids.gather(plan.customer),
                 c.SESSION_ID: session_ids(self.world, day, plan.customer, plan.session),
-                c.TS: pl.Series(plan.second * behaviour.MICROSECONDS).cast(pl.Duration("us")) + midnight(day),
+                c.TS: pl.Series(plan.second * behaviour.MICROSECONDS).cast(pl.Duration("us"))
+                + midnight(day),
                 c.PLATFORM: pl.Series(c.PLATFORMS).gather(plan.platform),
                 c.SURFACE: pl.Series(c.SURFACES).gather(plan.surface),
                 c.LISTING_CATEGORY: shown_scope(self.world, plan),
                 c.QUERY: queries(self.world, plan),
                 "length": plan.length,
-                c.CITY: pl.Series(self.world.parameters.cities).gather(self.world.customers.city[plan.customer]),
+                c.CITY: pl.Series(self.world.parameters.cities).gather(
+                    self.world.customers.city[plan.customer]
+                ),
             }
         )
 
@@ -106,21 +115,27 @@ class Shop:
         plan = self._plan(day)
         return lists_frame(self.world, plan, present_lists(self.world, self.state, plan))
 
-    def respond(self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None) -> pl.DataFrame:
-        """Return the events that these lists and mailings would cause on `day`; the shop stays as it is.
+    def respond(
+        self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
+        """Return the events that these lists and mailings would cause; the shop stays as it is.
 
         Args:
             day: the shop's next day.
-            lists: `listing_id, position, item_id`, optionally `listing_kind, is_explored, propensity`.
+            lists: `listing_id, position, item_id` and optionally what else `present_lists` has.
             mailings: `user_id, mailing` sent that day.
         """
         return self.copy().live_day(day, lists, mailings)
 
-    def live_day(self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None) -> pl.DataFrame:
+    def live_day(
+        self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None
+    ) -> pl.DataFrame:
         """Return what `respond` returns, and move on to the next day."""
         plan = self._plan(day)
         rows = lists_of_frame(self.world, plan, lists)
-        mailed = np.array([], dtype=np.int64) if mailings is None else user_indices(mailings[c.USER_ID])
+        mailed = (
+            np.array([], dtype=np.int64) if mailings is None else user_indices(mailings[c.USER_ID])
+        )
         return self._live(plan, rows, mailed)
 
     def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
@@ -128,7 +143,9 @@ class Shop:
         plan = self._plan(day)
         return self._truth_rows(plan, lists_of_frame(self.world, plan, lists))
 
-    def simulate_day(self, day: date, empty: bool = False) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    def simulate_day(
+        self, day: date, empty: bool = False
+    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
         """Return what lands on `day` by kind, and the truth of a sample of its listings; moves on.
 
         Args:
@@ -155,7 +172,9 @@ class Shop:
         plan = requests(self.world, self.state, day)
         return plan.first(0) if empty else plan
 
-    def _live(self, plan: Requests, lists: Lists, mailed: Ints, empty: bool = False) -> pl.DataFrame:
+    def _live(
+        self, plan: Requests, lists: Lists, mailed: Ints, empty: bool = False
+    ) -> pl.DataFrame:
         met = [behaviour.listed(plan, lists)]
         if not empty:
             met.append(behaviour.revisits(self.world, self.state, plan))
@@ -166,7 +185,9 @@ class Shop:
         self._advance(plan, now, made.filter(pl.col("at") >= DAY_MICROSECONDS), mailed)
         return events_frame(self.world, plan, lists, now)
 
-    def _advance(self, plan: Requests, now: pl.DataFrame, later: pl.DataFrame, mailed: Ints) -> None:
+    def _advance(
+        self, plan: Requests, now: pl.DataFrame, later: pl.DataFrame, mailed: Ints
+    ) -> None:
         orders = now.filter(pl.col("kind") == behaviour.ORDER)
         back = behaviour.returns(self.world, orders, plan.day)
         self.scheduled = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
@@ -182,14 +203,18 @@ class Shop:
         for kind, worth in POPULARITY_OF.items():
             done = now.filter(pl.col("kind") == kind)["item"].to_numpy()
             state.popularity += worth * np.bincount(done, minlength=items.size)
-        views, orders = (now.filter(pl.col("kind") == kind) for kind in (behaviour.VIEW, behaviour.ORDER))
+        views = now.filter(pl.col("kind") == behaviour.VIEW)
+        orders = now.filter(pl.col("kind") == behaviour.ORDER)
         state.seen = appended(state.seen, views["customer"].to_numpy(), views["item"].to_numpy())
         who, bought = orders["customer"].to_numpy(), orders["item"].to_numpy()
         state.bought = appended(state.bought, who, bought)
-        state.bought_day = appended(state.bought_day, who, np.full(len(who), self.next_day.toordinal()))
+        state.bought_day = appended(
+            state.bought_day, who, np.full(len(who), self.next_day.toordinal())
+        )
         for kind in (behaviour.VIEW, behaviour.CART):
-            done = now.filter(pl.col("kind") == kind)
-            state.last_collection[done["customer"].to_numpy()] = items.values[COLLECTION][done["item"].to_numpy()]
+            last = now.filter(pl.col("kind") == kind)
+            collection = items.values[COLLECTION][last["item"].to_numpy()]
+            state.last_collection[last["customer"].to_numpy()] = collection
 
     def _remember_intents(self, plan: Requests) -> None:
         # Rows are in the order of a customer's day, so the last one assigned is the newest.
@@ -209,7 +234,9 @@ class Shop:
                 c.USER_ID: people.ids.gather(who),
                 c.CHANNEL: pl.Series(["email"] * len(who), dtype=pl.String),
                 c.MAILING: pl.Series([f"newsletter_{day}"] * len(who), dtype=pl.String),
-                c.SENT_AT: pl.Series([midnight(day) + timedelta(hours=NEWSLETTER_HOUR)] * len(who), dtype=MOMENT),
+                c.SENT_AT: pl.Series(
+                    [midnight(day) + timedelta(hours=NEWSLETTER_HOUR)] * len(who), dtype=MOMENT
+                ),
                 c.OPTED_OUT: leaves,
             }
         )
@@ -226,7 +253,10 @@ class Shop:
 
     def _sampled(self, plan: Requests, lists: Lists) -> Lists:
         drawn = self.world.draws.uniform(
-            Stream.TRUTH_SAMPLE, plan.customer[lists.request], plan.day.toordinal(), plan.ordinal[lists.request]
+            Stream.TRUTH_SAMPLE,
+            plan.customer[lists.request],
+            plan.day.toordinal(),
+            plan.ordinal[lists.request],
         )
         return lists.take(lists.is_shuffled | (drawn < self.world.parameters.truth_sample))
 
@@ -237,7 +267,9 @@ class Shop:
         return lists_frame(self.world, plan, lists).with_columns(
             self.world.customers.ids.gather(met.customer),
             pl.Series(c.P_EXAMINED, behaviour.p_examined(self.world, met)),
-            pl.Series("p_cart_if_examined", view * behaviour.p_cart(self.world, self.state, met, utility)),
+            pl.Series(
+                "p_cart_if_examined", view * behaviour.p_cart(self.world, self.state, met, utility)
+            ),
             pl.Series("utility", utility),
         )
 
@@ -252,5 +284,3 @@ def _usual_utility(here: World, state: State, day: date) -> float:
 def user_indices(ids: pl.Series) -> Ints:
     """Return the indices behind public customer ids."""
     return ids.str.slice(1).cast(pl.Int64).to_numpy()
-
-

@@ -19,9 +19,12 @@ from tasks.simulator.draws import Floats, Ints
 
 NOTHING = -1
 LONG_AGO = -(10**6)
-MOVES = (
-    "kind", "at", "customer", "item", "request", "session", "platform", "surface", "position",
-    "dwell", "price", "quantity",
+MOVES = dict.fromkeys(
+    (
+        "kind", "at", "customer", "item", "request", "session", "platform", "surface", "position",
+        "dwell", "price", "quantity",
+    ),
+    pl.Int64,
 )  # fmt: skip
 
 
@@ -54,7 +57,7 @@ def opening_state(popularity: Floats, customers: int, memory: int) -> State:
 
 
 def appended(ring: Ints, who: Ints, values: Ints) -> Ints:
-    """Return `ring` with `values` at the end of the rows `who`, in their order; the oldest fall out."""
+    """Return `ring` with `values` put at the end of rows `who`; the oldest fall out."""
     order = np.argsort(who, kind="stable")
     who, values = who[order], values[order]
     rows, starts, counts = np.unique(who, return_index=True, return_counts=True)

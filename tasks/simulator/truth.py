@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.simulator.attributes import GROUPS
 from tasks.simulator.customers import tastes, trait_frame, user_ids
 from tasks.simulator.draws import Ints
 from tasks.simulator.faults import accounts
@@ -54,7 +53,7 @@ def customer_truth(world: World) -> pl.DataFrame:
 
 
 def taste_truth(world: World, day: date) -> pl.DataFrame:
-    """Return the tastes of the first customers on `day` for every value of attributes that matter."""
+    """Return the tastes of the first customers for the values of attributes that matter."""
     who = world.customers.indices[:MOST_TASTED]
     parts = [
         _attribute_tastes(world, who, number, day)
@@ -71,16 +70,20 @@ def _attribute_tastes(world: World, who: Ints, number: int, day: date) -> pl.Dat
     vectors = world.customers.vectors(customer, day)
     taste = tastes(world.customers, customer, vectors, number, code, len(values))
     named_values = pl.Series(c.VALUE, values).gather(code)
-    rows = pl.DataFrame({c.USER_ID: world.customers.ids.gather(customer), c.VALUE: named_values, "taste": taste.astype(np.float32)})
+    rows = pl.DataFrame(
+        {
+            c.USER_ID: world.customers.ids.gather(customer),
+            c.VALUE: named_values,
+            "taste": taste.astype(np.float32),
+        }
+    )
     return rows.select(c.USER_ID, pl.lit(name).alias(c.ATTRIBUTE), c.VALUE, "taste")
 
 
 def item_truth(world: World) -> pl.DataFrame:
     """Return what hides behind each item."""
     items = world.catalogue
-    return pl.DataFrame(
-        {c.ITEM_ID: items.ids, "appeal": items.appeal, "quality": items.quality}
-    )
+    return pl.DataFrame({c.ITEM_ID: items.ids, "appeal": items.appeal, "quality": items.quality})
 
 
 def account_truth(world: World) -> pl.DataFrame:
@@ -133,4 +136,6 @@ def write_day(folder: Path, day: date, rows: pl.DataFrame) -> None:
 def write_traits(folder: Path, shop: Shop) -> None:
     """Write who has had which trait since the opening."""
     days = (shop.next_day - shop.world.opened).days
-    trait_frame(shop.world.customers, shop.world.opened, days).write_parquet(folder / "traits.parquet")
+    trait_frame(shop.world.customers, shop.world.opened, days).write_parquet(
+        folder / "traits.parquet"
+    )

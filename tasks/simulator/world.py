@@ -20,8 +20,8 @@ HORIZON_DAYS = 400
 class World:
     """A shop's fixed parts; `scopes` are what a listing may show: each category, then each group.
 
-    `usual_utility` is subtracted from utilities, so that rates do not depend on how the seed's values
-    happen to please its customers.
+    `usual_utility` is subtracted from utilities, so that rates do not depend on how a seed's
+    values happen to please its customers.
     """
 
     parameters: Parameters
@@ -47,7 +47,9 @@ class World:
         return np.array([GROUPS.index(entry.group) for entry in self.parameters.categories])
 
 
-def world(parameters: Parameters, seed: int, opened: date, customer_count: int, item_count: int) -> World:
+def world(
+    parameters: Parameters, seed: int, opened: date, customer_count: int, item_count: int
+) -> World:
     """Return the world of a shop; its newcomers are known for `HORIZON_DAYS` days."""
     draws = Draws(seed)
     return World(

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tasks import columns as c
+from tasks.simulator import behaviour
+from tasks.simulator.customers import NEVER_ENDING_DAYS, trait_days
+from tasks.simulator.listings import present_lists
+from tasks.simulator.parameters import DEFAULT
+from tasks.simulator.sessions import followers, requests
+from tasks.simulator.shop import Shop
+
+DAY = date(2026, 3, 2)
+
+
+@pytest.fixture(scope="module")
+def opened() -> Shop:
+    """A shop that lived three days."""
+    shop = Shop.opened(seed=5, day=DAY - timedelta(3), customers=600, items=300)
+    for age in (3, 2, 1):
+        shop.simulate_day(DAY - timedelta(age))
+    return shop
+
+
+def happened(events: pl.DataFrame) -> pl.DataFrame:
+    """What happened where, without the running number of the day."""
+    keys = [c.LISTING_ID, c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.TS]
+    return events.drop(c.EVENT_ID).sort(*keys, nulls_last=True)
+
+
+def reversed_lists(lists: pl.DataFrame) -> pl.DataFrame:
+    turned = pl.col(c.POSITION).max().over(c.LISTING_ID) + 1 - pl.col(c.POSITION)
+    return lists.with_columns(turned)
+
+
+def test_equal_lists_give_equal_events_and_leave_the_shop_as_it_was(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    first, second = opened.respond(DAY, lists), opened.respond(DAY, lists)
+    assert_frame_equal(first, second)
+    assert opened.next_day == DAY
+
+
+def test_responding_and_living_a_day_give_the_same_events(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    assert_frame_equal(opened.respond(DAY, lists), opened.copy().live_day(DAY, lists))
+
+
+def test_people_who_see_the_same_list_under_two_policies_do_the_same(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    users = opened.requests(DAY).select(c.LISTING_ID, c.USER_ID)
+    treated = users.filter(pl.col(c.USER_ID).str.ends_with("1"))[c.LISTING_ID].implode()
+    is_treated = pl.col(c.LISTING_ID).is_in(treated)
+    other = pl.concat([lists.filter(~is_treated), reversed_lists(lists.filter(is_treated))])
+    unchanged = ~pl.col(c.USER_ID).str.ends_with("1")
+    one, two = (happened(opened.respond(DAY, shown)).filter(unchanged) for shown in (lists, other))
+    assert_frame_equal(one, two)
+
+
+def test_an_item_seen_at_two_positions_meets_the_same_draw(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    one, two = opened.respond(DAY, lists), opened.respond(DAY, reversed_lists(lists))
+    viewed = pl.col(c.EVENT_TYPE) == c.VIEW
+    keys = [c.LISTING_ID, c.ITEM_ID]
+    both = one.filter(viewed).join(two.filter(viewed), on=keys, suffix="_other")
+    both = both.filter(pl.col(c.LISTING_ID).is_not_null())
+    # Independent draws would agree on few percent of the views.
+    assert both.height > 0.3 * one.filter(viewed).height
+    carted = [
+        frame.filter(pl.col(c.EVENT_TYPE) == c.CART).join(both, on=keys, how="semi").height
+        for frame in (one, two)
+    ]
+    assert carted[0] == carted[1]
+
+
+def test_requests_do_not_depend_on_the_lists_of_their_day(opened: Shop) -> None:
+    before = opened.requests(DAY)
+    opened.respond(DAY, reversed_lists(opened.present_lists(DAY)))
+    assert_frame_equal(before, opened.requests(DAY))
+
+
+def test_carts_come_at_the_true_rate(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    truth = opened.truth(DAY, lists)
+    expected = truth.select(pl.col(c.P_EXAMINED) * pl.col("p_cart_if_examined")).sum().item()
+    carts = opened.respond(DAY, lists).filter(
+        (pl.col(c.EVENT_TYPE) == c.CART) & pl.col(c.LISTING_ID).is_not_null()
+    )
+    # A sum of independent draws: its deviation is at most the root of its mean.
+    assert abs(carts.height - expected) < 4 * np.sqrt(expected)
+
+
+def test_a_better_order_brings_more_carts(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    truth = opened.truth(DAY, lists)
+    rank = pl.col("p_cart_if_examined").rank("ordinal", descending=True).over(c.LISTING_ID)
+    best = truth.with_columns(rank.cast(pl.Int32).alias(c.POSITION))
+    worst = reversed_lists(best)
+    carts = [
+        opened.respond(DAY, shown).filter(pl.col(c.EVENT_TYPE) == c.CART).height
+        for shown in (worst, lists, best)
+    ]
+    assert carts[0] < carts[1] < carts[2]
+
+
+def test_letters_bring_visits_of_those_who_were_sent_one(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    people = pl.DataFrame({c.USER_ID: opened.world.customers.ids, c.MAILING: "spring"})
+    quiet, sent = (happened(opened.respond(DAY, lists, mail)) for mail in (None, people))
+    gained = sent.join(quiet, on=quiet.columns, how="anti", nulls_equal=True)
+    assert gained.height > 0
+    assert set(gained[c.SURFACE]) == {"other"}
+    assert quiet.join(sent, on=quiet.columns, how="anti", nulls_equal=True).height == 0
+
+
+def test_only_the_next_day_can_be_lived(opened: Shop) -> None:
+    with pytest.raises(ValueError, match="next day is 2026-03-02"):
+        opened.requests(DAY + timedelta(1))
+
+
+def test_a_list_that_nobody_asked_for_is_refused(opened: Shop) -> None:
+    lists = opened.present_lists(DAY).head(1)
+    with pytest.raises(ValueError, match="was not asked for"):
+        opened.respond(DAY, lists.with_columns(pl.lit("nobody-l0").alias(c.LISTING_ID)))
+
+
+def test_positions_of_a_list_run_from_one_without_a_repeated_item(opened: Shop) -> None:
+    lists = opened.present_lists(DAY).group_by(c.LISTING_ID).agg(
+        pl.col(c.POSITION).sort(), pl.col(c.ITEM_ID).n_unique().alias("items"), pl.len()
+    )  # fmt: skip
+    assert (lists["items"] == lists["len"]).all()
+    for row in lists.iter_rows(named=True):
+        assert row[c.POSITION] == list(range(1, row["len"] + 1))
+
+
+def test_explored_and_shuffled_slots_carry_their_propensity(opened: Shop) -> None:
+    lists = opened.present_lists(DAY)
+    shuffled = lists.filter(pl.col(c.LISTING_KIND) == "shuffled").with_columns(
+        (1 / pl.len().over(c.LISTING_ID)).alias("expected")
+    )
+    assert (shuffled[c.PROPENSITY] == shuffled["expected"]).all()
+    explored = lists.filter(c.IS_EXPLORED)
+    assert explored.height > 0
+    assert explored[c.PROPENSITY].is_between(0, 1, closed="right").all()
+    plain = lists.filter((pl.col(c.LISTING_KIND) == "ranked") & ~pl.col(c.IS_EXPLORED))
+    assert plain[c.PROPENSITY].null_count() == plain.height
+
+
+def test_listings_show_only_what_the_customers_city_has(opened: Shop) -> None:
+    plan = requests(opened.world, opened.state, DAY)
+    lists = present_lists(opened.world, opened.state, plan)
+    city = opened.world.customers.city[plan.customer[lists.request]]
+    stocked = opened.world.catalogue.stocked_cities(DAY)[lists.item] >> city & 1
+    assert stocked.all()
+    assert opened.world.catalogue.in_stock(DAY)[lists.item].all()
+
+
+def test_examination_falls_with_the_position(opened: Shop) -> None:
+    plan = requests(opened.world, opened.state, DAY)
+    met = behaviour.listed(plan, present_lists(opened.world, opened.state, plan))
+    same = replace(met, platform=np.zeros(len(met), dtype=np.int64))
+    order = np.argsort(met.position, kind="stable")
+    assert (np.diff(behaviour.p_examined(opened.world, same)[order]) <= 0).all()
+    assert behaviour.p_examined(opened.world, same)[order][0] == 1.0
+
+
+def test_the_next_listing_often_follows_the_last_category(opened: Shop) -> None:
+    plan = requests(opened.world, opened.state, DAY)
+    again = np.flatnonzero(np.diff(plan.customer) == 0)
+    follower = followers(opened.world)[opened.world.customers.gender[plan.customer[again]]]
+    expected = follower[np.arange(len(again)), plan.category[again]]
+    share = (plan.category[again + 1] == expected).mean()
+    assert 0.2 < share < 0.6
+    backwards = follower[np.arange(len(again)), plan.category[again + 1]]
+    assert (plan.category[again] == backwards).mean() < share / 2
+
+
+def test_a_trait_shows_in_views_before_purchases(opened: Shop) -> None:
+    world, trait = opened.world, DEFAULT.traits[0]
+    days = trait_days(world.customers, 0, DAY)
+    assert 0.4 < (days < NEVER_ENDING_DAYS).mean() < 0.9
+    later = trait_days(world.customers, 0, DAY + timedelta(1))
+    going_on = days < trait.cycle_days - 1
+    assert (later[going_on] == days[going_on] + 1).all()
+
+
+def test_what_was_bought_once_is_not_bought_again_unless_it_is_used_up(opened: Shop) -> None:
+    world, state = opened.world, opened.copy().state
+    repeatable = np.array([entry.repeatable for entry in DEFAULT.categories])
+    soap = int(np.flatnonzero(repeatable[world.catalogue.category])[0])
+    dress = int(np.flatnonzero(~repeatable[world.catalogue.category])[0])
+    plan = requests(world, opened.state, DAY)
+    met = behaviour.listed(plan, present_lists(world, opened.state, plan)).take(np.array([0, 0]))
+    met = replace(met, item=np.array([soap, dress]))
+    state.bought[met.customer[0], -2:] = [soap, dress]
+    state.bought_day[met.customer[0], -2:] = DAY.toordinal() - DEFAULT.rest_days
+    terms = behaviour.other_terms(world, state, met)["memory"]
+    assert terms.tolist() == [DEFAULT.bought_again, DEFAULT.bought_once]
