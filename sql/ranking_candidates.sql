@@ -1,7 +1,7 @@
 -- ranking_candidates: rows of ranking_groups before their features, where no impression is logged
 -- Grain: one row per group (a buyer's listing day) and item, of all generators together.
 -- Inputs: events known by :day, candidates, listing_days (frame: listing_day, is_ready) and
---   candidate_days (frame: listing_day, generator, candidate_day, which lies before the listing day).
+--   candidate_days (frame: listing_day, generator, candidate_day; always before the listing day).
 -- Window: the listing days.
 -- label: the item was ordered on the listing day, after the candidates were made.
 -- is_trained, is_measured: drawn as in ranking_listings.

@@ -141,7 +141,7 @@ def test_a_refit_unlike_the_judged_model_is_refused() -> None:
 
 
 def test_a_slow_decline_within_the_margin_each_day_is_caught_by_the_model_of_14_days_ago() -> None:
-    # 0.3% of NDCG 0.4 a day: 0.0012 below yesterday's model, 14 x 0.0012 = 0.0168 below the old one.
+    # 0.3% of NDCG 0.4 a day: 0.0012 below yesterday, 14 x 0.0012 = 0.0168 below the old model.
     daily = against("incumbent", -0.0012, -0.0030, 0.0006)
     assert verdict_with(daily) == "pass"
     old = Comparison("live 14 days ago", Interval(-0.0168, -0.0200, -0.0136), -0.005)
