@@ -72,3 +72,6 @@ def read(asked: pl.DataFrame) -> Requests:
         )
     )
     return Requests(day, users, histories)
+
+
+mlflow.models.set_model(Served())
