@@ -6,7 +6,8 @@
 --   days; it was clicked when the same listing led to a view of the same item.
 -- arrangement: items of listings of the kind 'shuffled' and in explored slots of others stand by
 --   chance, so clicks by position say there what position does; the rest is 'ranked', where they
---   say also what the ranking knew. Positions past max_position count as max_position.
+--   say also what the ranking knew; ranked ones are the bulk and only counted with_ranked = 1.
+--   Positions past max_position count as max_position.
 -- Owner: segments
 WITH counted AS (
     SELECT
@@ -34,6 +35,12 @@ WITH counted AS (
         AND e.event_type IN ('impression', 'view')
         AND received.age_days < 30
         AND happened.age_days < 30
+        AND (
+            e.event_type = 'view'
+            OR e.listing_kind = 'shuffled'
+            OR e.is_explored
+            OR :with_ranked = 1
+        )
 ),
 
 clicked AS (

@@ -9,7 +9,7 @@ two are fitted by turns, which is the maximum likelihood of the Poisson model. T
 smoothed    clicks and impressions summed over the positions within a fifth of each
 shrunk      a platform and surface towards all of them by `prior_shown` pseudo-impressions
 monotone    decreasing isotonic regression
-relative    divided by its first position: p_examined(1) = 1
+relative    divided by its first position: p_examined(1) = 1; deeper than any seen = the last seen
 
 The position-based model of Craswell et al. (2008), "An experimental comparison of click
 position-bias models"; randomised slots as in Joachims et al. (2017), "Unbiased learning-to-rank
@@ -20,6 +20,7 @@ with biased feedback". Without enough clicks on chance slots all clicks are used
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -57,8 +58,16 @@ class Fit:
         return self.sources.select(rows).to_series().to_numpy()
 
 
+def enough_chance(counts: pl.DataFrame, options: Segments) -> bool:
+    """Return whether items that stood by chance were clicked often enough to tell positions."""
+    return int(counts["clicks"].sum()) >= options.min_explored_clicks
+
+
 def examination(counts: pl.DataFrame, options: Segments) -> pl.DataFrame:
-    """Return EXAMINATION rows for every position of every platform and surface with impressions.
+    """Return EXAMINATION rows for every position of every platform and surface.
+
+    A platform and surface that was never seen has the common curve, so that whoever reads the
+    table next day finds a row for what appears then.
 
     Args:
         counts: rows of `sql/examination.sql`; none where the source logs no impressions.
@@ -66,17 +75,16 @@ def examination(counts: pl.DataFrame, options: Segments) -> pl.DataFrame:
     """
     if counts.is_empty():
         return EXAMINATION.empty()
-    chance = counts.filter(pl.col(ARRANGEMENT) != "ranked")
-    explored = chance["clicks"].sum() >= options.min_explored_clicks
-    deepest = counts.select(pl.col(c.POSITION).max()).item()
-    fitted = _fit(chance if explored else counts, deepest, options)
-    places = counts.select(PLACE).unique().sort(PLACE).iter_rows()
-    rows = pl.concat(_curve_of_place(fitted, platform, surface) for platform, surface in places)
-    basis = pl.lit("explored" if explored else "ranked").alias(c.BASIS)
+    fitted = _fit(counts, options)
+    places = product(c.PLATFORMS, c.SURFACES)
+    rows = pl.concat(_curve_of_place(fitted, *place, options.max_position) for place in places)
+    ranked = "ranked" in counts[ARRANGEMENT]
+    basis = pl.lit("ranked" if ranked else "explored").alias(c.BASIS)
     return rows.with_columns(basis).select(list(EXAMINATION.columns))
 
 
-def _fit(used: pl.DataFrame, deepest: int, options: Segments) -> Fit:
+def _fit(used: pl.DataFrame, options: Segments) -> Fit:
+    deepest = used.select(pl.col(c.POSITION).max()).item()
     sources, impressions, clicks = _grid(used, deepest)
     level = np.ones(len(impressions))
     curve = np.ones(deepest)
@@ -103,19 +111,20 @@ def _grid(used: pl.DataFrame, deepest: int) -> tuple[pl.DataFrame, Numbers, Numb
     return sources, impressions, clicks
 
 
-def _curve_of_place(fitted: Fit, platform: str, surface: str) -> pl.DataFrame:
+def _curve_of_place(fitted: Fit, platform: str, surface: str, deepest: int) -> pl.DataFrame:
     rows = fitted.place(platform, surface)
     clicks, exposure = fitted.clicks[rows].sum(axis=0), fitted.exposure[rows].sum(axis=0)
     prior = fitted.prior_exposure
     curve = _monotone(_nearby(clicks) + prior * fitted.curve, _nearby(exposure) + prior)
+    unseen = (0, deepest - len(curve))
     return pl.DataFrame(
         {
             c.PLATFORM: platform,
             c.SURFACE: surface,
-            c.POSITION: np.arange(1, len(curve) + 1, dtype=np.int32),
-            c.P_EXAMINED: _relative(curve),
-            "impressions": fitted.impressions[rows].sum(axis=0).astype(np.int64),
-            "clicks": clicks.astype(np.int64),
+            c.POSITION: np.arange(1, deepest + 1, dtype=np.int32),
+            c.P_EXAMINED: np.pad(_relative(curve), unseen, mode="edge"),
+            "impressions": np.pad(fitted.impressions[rows].sum(axis=0), unseen).astype(np.int64),
+            "clicks": np.pad(clicks, unseen).astype(np.int64),
         }
     )
 
@@ -139,13 +148,25 @@ def _nearby(values: Numbers) -> Numbers:
 
 
 def _monotone(clicks: Numbers, exposure: Numbers) -> Numbers:
-    """Return the decreasing curve nearest to clicks / exposure; unexposed positions follow."""
-    from scipy.optimize import isotonic_regression
+    """Return the decreasing curve nearest to clicks / exposure; unexposed positions follow.
 
-    curve: Numbers = isotonic_regression(
-        _ratio(clicks, exposure), weights=np.maximum(exposure, 1e-9), increasing=False
-    ).x
-    return curve
+    Pool adjacent violators: a position that rises above the one before shares its mean with it.
+    """
+    pools: list[tuple[float, float, int]] = []
+    weights = np.maximum(exposure, 1e-9)
+    for value, weight in zip(_ratio(clicks, exposure).tolist(), weights.tolist(), strict=True):
+        pool = (value, weight, 1)
+        while pools and pools[-1][0] < pool[0]:
+            pool = _pooled(pools.pop(), pool)
+        pools.append(pool)
+    return np.repeat([value for value, _, _ in pools], [positions for _, _, positions in pools])
+
+
+def _pooled(
+    one: tuple[float, float, int], two: tuple[float, float, int]
+) -> tuple[float, float, int]:
+    weight = one[1] + two[1]
+    return (one[0] * one[1] + two[0] * two[1]) / weight, weight, one[2] + two[2]
 
 
 def _ratio(clicks: Numbers, exposure: Numbers) -> Numbers:

@@ -20,7 +20,7 @@ from tasks.lake.tables import (
     SEGMENT_SCORES,
     USER_SEGMENTS,
 )
-from tasks.segments.examination import examination
+from tasks.segments.examination import enough_chance, examination
 from tasks.segments.rules import genders, unknown_segment
 from tasks.segments.scores import segment_scores
 from tasks.settings import Segments
@@ -38,7 +38,7 @@ def evidence(lake: Lake, day: date) -> pl.DataFrame:
 
 def ranked(lake: Lake, day: date, options: Segments) -> dict[Table, pl.DataFrame]:
     """Return the rows of each table of the segment ranking."""
-    examined = examination(clicks_by_position(lake, day, options), options)
+    examined = examination(clicks(lake, day, options), options)
     counts = carts_by_segment(lake, day, examined, options)
     items = lake.read_day(ITEM_FEATURES, day)
     return {
@@ -48,14 +48,24 @@ def ranked(lake: Lake, day: date, options: Segments) -> dict[Table, pl.DataFrame
     }
 
 
-def clicks_by_position(lake: Lake, day: date, options: Segments) -> pl.DataFrame:
+def clicks(lake: Lake, day: date, options: Segments) -> pl.DataFrame:
+    """Return clicks on what stood by chance; on everything where that is too little."""
+    chance = clicks_by_position(lake, day, options, with_ranked=False)
+    if enough_chance(chance, options):
+        return chance
+    return clicks_by_position(lake, day, options, with_ranked=True)
+
+
+def clicks_by_position(
+    lake: Lake, day: date, options: Segments, *, with_ranked: bool
+) -> pl.DataFrame:
     """Return impressions and clicks by platform, surface, arrangement and position."""
     return lake.select(
         EXAMINATION.name,
         day,
         {EVENTS: WINDOW_DAYS},
         {"calendar": calendar(day, WINDOW_DAYS)},
-        {"max_position": options.max_position},
+        {"max_position": options.max_position, "with_ranked": int(with_ranked)},
     )
 
 

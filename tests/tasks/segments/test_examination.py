@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tasks import columns as c
 from tasks.lake.contracts import conform
 from tasks.lake.tables import EXAMINATION
-from tasks.segments.examination import examination
+from tasks.segments.examination import enough_chance, examination
 from tasks.settings import Segments
 
-OPTIONS = Segments(min_explored_clicks=100, prior_shown=1.0)
+OPTIONS = Segments(min_explored_clicks=100, prior_shown=1.0, max_position=30)
 POSITIONS = 20
 SEEN = 1 / np.sqrt(np.arange(1, POSITIONS + 1))
 
@@ -38,43 +38,53 @@ def source(
 
 
 def curve(rows: pl.DataFrame, platform: str) -> np.ndarray[Any, Any]:
-    return rows.filter(pl.col(c.PLATFORM) == platform)[c.P_EXAMINED].to_numpy()
+    place = (pl.col(c.PLATFORM) == platform) & (pl.col(c.SURFACE) == "search")
+    return rows.filter(place)[c.P_EXAMINED].to_numpy()
 
 
 def test_without_impressions_there_is_no_examination() -> None:
     assert examination(counts([]), OPTIONS).equals(EXAMINATION.empty())
 
 
-def test_the_curve_comes_from_chance_slots_whatever_the_ranked_ones_say() -> None:
-    misleading = [("web", "search", "ranked", k, 10_000, 10_000 // k**2) for k in range(1, 21)]
-    rows = examination(counts(source("web", "shuffled", 0.2) + misleading), OPTIONS)
+def test_the_curve_is_that_of_the_clicks() -> None:
+    rows = examination(counts(source("web", "shuffled", 0.2)), OPTIONS)
     assert rows[c.BASIS].unique().to_list() == ["explored"]
-    assert curve(rows, "web") == pytest.approx(SEEN, rel=0.02)
+    assert curve(rows, "web")[:POSITIONS] == pytest.approx(SEEN, rel=0.02)
 
 
 def test_explored_slots_of_worse_items_do_not_bend_the_curve() -> None:
     worse = [row for row in source("web", "explored", 0.02) if row[3] in (5, 6, 7)]
     rows = examination(counts(source("web", "shuffled", 0.2) + worse), OPTIONS)
-    assert curve(rows, "web") == pytest.approx(SEEN, rel=0.02)
+    assert curve(rows, "web")[:POSITIONS] == pytest.approx(SEEN, rel=0.02)
 
 
-def test_too_few_clicks_on_chance_slots_fall_back_to_all_clicks_and_say_so() -> None:
-    few = [("web", "search", "shuffled", 1, 100, 99)]
-    rows = examination(counts(few + source("web", "ranked", 0.2)), OPTIONS)
+def test_a_curve_of_ranked_items_says_so() -> None:
+    rows = examination(counts(source("web", "ranked", 0.2)), OPTIONS)
     assert rows[c.BASIS].unique().to_list() == ["ranked"]
 
 
-def test_a_platform_that_never_explored_takes_the_common_curve() -> None:
-    rows = examination(
-        counts([*source("web", "shuffled", 0.2), ("ios", "search", "ranked", 4, 10, 1)]), OPTIONS
+@pytest.mark.parametrize(("clicked", "enough"), [(99, False), (100, True)])
+def test_a_hundred_clicks_on_chance_slots_were_asked_for(clicked: int, enough: bool) -> None:
+    assert (
+        enough_chance(counts([("web", "search", "shuffled", 1, 500, clicked)]), OPTIONS) is enough
     )
+
+
+def test_positions_deeper_than_any_seen_follow_the_last_one() -> None:
+    web = curve(examination(counts(source("web", "shuffled", 0.2)), OPTIONS), "web")
+    assert len(web) == OPTIONS.max_position
+    assert set(web[POSITIONS:]) == {web[POSITIONS - 1]}
+
+
+def test_a_platform_that_was_never_seen_takes_the_common_curve() -> None:
+    rows = examination(counts(source("web", "shuffled", 0.2)), OPTIONS)
     assert curve(rows, "ios") == pytest.approx(curve(rows, "web"), rel=0.01)
     assert rows.filter(pl.col(c.PLATFORM) == "ios")["impressions"].sum() == 0
 
 
 def test_without_a_click_every_position_counts_as_examined() -> None:
     rows = examination(counts([("web", "search", "shuffled", 2, 9, 0)]), OPTIONS)
-    assert rows[c.P_EXAMINED].to_list() == [1.0, 1.0]
+    assert set(rows[c.P_EXAMINED]) == {1.0}
 
 
 def test_a_tail_without_clicks_keeps_a_floor() -> None:
