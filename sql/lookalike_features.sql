@@ -96,13 +96,13 @@ bucketed AS (
         user_id,
         'activity' AS attribute,
         CASE
-            WHEN acts <= 1 THEN '1'
-            WHEN acts <= 3 THEN '2-3'
-            WHEN acts <= 7 THEN '4-7'
-            WHEN acts <= 15 THEN '8-15'
-            WHEN acts <= 31 THEN '16-31'
-            WHEN acts <= 63 THEN '32-63'
-            ELSE '64-'
+            WHEN acts <= 1 THEN '0 to 1'
+            WHEN acts <= 3 THEN '2 to 3'
+            WHEN acts <= 7 THEN '4 to 7'
+            WHEN acts <= 15 THEN '8 to 15'
+            WHEN acts <= 31 THEN '16 to 31'
+            WHEN acts <= 63 THEN '32 to 63'
+            ELSE '64 or more'
         END AS value
     FROM people
     UNION ALL
@@ -112,9 +112,9 @@ bucketed AS (
         CASE
             WHEN orders = 0 THEN '0'
             WHEN orders = 1 THEN '1'
-            WHEN orders <= 3 THEN '2-3'
-            WHEN orders <= 15 THEN '4-15'
-            ELSE '16-'
+            WHEN orders <= 3 THEN '2 to 3'
+            WHEN orders <= 15 THEN '4 to 15'
+            ELSE '16 or more'
         END AS value
     FROM people
     UNION ALL
@@ -122,10 +122,10 @@ bucketed AS (
         user_id,
         'recency' AS attribute,
         CASE
-            WHEN age_days <= 1 THEN '0-1'
-            WHEN age_days <= 3 THEN '2-3'
-            WHEN age_days <= 7 THEN '4-7'
-            ELSE '8-'
+            WHEN age_days <= 1 THEN '0 to 1'
+            WHEN age_days <= 3 THEN '2 to 3'
+            WHEN age_days <= 7 THEN '4 to 7'
+            ELSE '8 or more'
         END AS value
     FROM people
 )
