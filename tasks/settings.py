@@ -222,6 +222,9 @@ class SASRecOptions(Section):
     shift: float = Field(
         1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
     )
+    threads: int = Field(
+        1, ge=1, le=64, description="torch's threads; two on busy cores wait for each other"
+    )
     full_softmax_items: int = Field(
         20_000, ge=0, le=10**7, description="largest catalogue with a full softmax"
     )
@@ -297,7 +300,9 @@ class Ranker(Section):
     bootstraps: int = Field(1000, ge=100, le=100_000, description="resamples of customers")
     iterations: int = Field(120, ge=1, le=10_000, description="trees")
     depth: int = Field(4, ge=1, le=10, description="depth of a tree")
-    permutations: int = Field(5, ge=1, le=100, description="orders YetiRank draws per tree and group")
+    permutations: int = Field(
+        5, ge=1, le=100, description="orders YetiRank draws per tree and group"
+    )
     learning_rate: float = Field(0.04, gt=0, le=1, description="step of boosting")
     shap_rows: int = Field(2000, ge=10, le=1_000_000, description="rows that SHAP explains")
     margin: float = Field(0.005, ge=0, le=0.1, description="NDCG@60 loss that the gate calls a tie")

@@ -109,7 +109,10 @@ class Generator(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
-        """Learn from what was known; the same arguments give the same bits."""
+        """Learn from what was known; the same arguments give the same bits.
+
+        `threads` is for generators whose libraries may use several; some fix their own.
+        """
 
     @abstractmethod
     def scores(self, requests: Requests) -> Floats:

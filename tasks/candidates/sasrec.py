@@ -153,18 +153,18 @@ class SASRec(VectorGenerator):
 
     @classmethod
     def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
-        """Train from scratch on every user's whole history."""
+        """Train from scratch on every user's whole history, on `sasrec.threads` threads."""
         item_ids = known.item_ids()
         kinds = Vocabulary.of(known.items, options.item_features if options.sasrec.features else ())
         codes = torch.from_numpy(kinds.codes(known.items, item_ids))
         everyone = Requests(known.through, known.users, known.interactions)
         windows = cut(sequences(everyone, item_ids), options.sasrec.length + 1)
         popular, shift = popularity(everyone, item_ids)
-        with reproducible(seed, threads):
+        with reproducible(seed, options.sasrec.threads):
             network = Network(codes, kinds.size, options.sasrec)
             network.bias.data = torch.from_numpy(popular)
             train(network, windows, options.sasrec, seed)
-        return cls(item_ids, network, options.sasrec.shift * shift, threads)
+        return cls(item_ids, network, options.sasrec.shift * shift, options.sasrec.threads)
 
     def item_vectors(self) -> Floats:
         """Return the items' embeddings and shifted biases."""
