@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TITLE = "Candidate generators"
 POPULAR = "popular"
 NDCG, RECALL = "ndcg", "recall"
+ABOVE = "above_popular_7d"
 PLACE = ("protocol", c.SLICE)
 WHOLE = "all"
 
@@ -28,11 +29,11 @@ def candidates_section(metrics: Rows) -> Section:
     """
     if isinstance(metrics, Gap):
         return gap_section(TITLE, metrics)
-    ndcg, recall = of_kind(metrics, NDCG), of_kind(metrics, RECALL)
+    ndcg = of_kind(metrics, NDCG)
     if ndcg.is_empty():
         return Section(TITLE, notes=("No NDCG was measured: no test user bought after the split.",))
     ranked = in_order(beside_popularity(ndcg))
-    return Section(TITLE, _table(ranked, recall), _figure(ranked), _remarks(ranked))
+    return Section(TITLE, _table(ranked, metrics), _figure(ranked), _remarks(ranked))
 
 
 def of_kind(metrics: pl.DataFrame, kind: str) -> pl.DataFrame:
@@ -61,14 +62,25 @@ def beside_popularity(metrics: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(ratio.alias("times_popular")).drop(POPULAR)
 
 
-def _table(ndcg: pl.DataFrame, recall: pl.DataFrame) -> pl.DataFrame:
-    name = ndcg[c.METRIC][0]
-    shown = with_interval(ndcg, c.VALUE, c.VALUE, c.LOW, c.HIGH).rename({c.VALUE: name})
-    beside = with_interval(recall, c.VALUE, c.VALUE, c.LOW, c.HIGH)
+def _table(ndcg: pl.DataFrame, metrics: pl.DataFrame) -> pl.DataFrame:
+    name = str(ndcg[c.METRIC][0])
     keys = [*PLACE, c.GENERATOR]
-    named = beside.select(*keys, pl.col(c.VALUE).alias(_name(recall, RECALL)))
-    both = shown.join(named, on=keys, how="left", maintain_order="left")
-    return both.select(*keys, name, "times_popular", _name(recall, RECALL))
+    shown = with_interval(ndcg, name, c.VALUE, c.LOW, c.HIGH)
+    recall = of_kind(metrics, RECALL)
+    beside = (_column(recall, _name(recall, RECALL)), _column(above(metrics, name), ABOVE))
+    for column in beside:
+        shown = shown.join(column, on=keys, how="left", maintain_order="left")
+    return shown.select(*keys, name, "times_popular", ABOVE, _name(recall, RECALL))
+
+
+def above(metrics: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Return the paired difference of a metric to what was popular in the last 7 days."""
+    return metrics.filter(pl.col(c.METRIC).str.to_lowercase() == f"{ABOVE}:{name.lower()}")
+
+
+def _column(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    shown = with_interval(rows, name, c.VALUE, c.LOW, c.HIGH)
+    return shown.select(*PLACE, c.GENERATOR, name)
 
 
 def _name(rows: pl.DataFrame, kind: str) -> str:

@@ -66,7 +66,7 @@ def generator_metrics(value: float) -> pl.DataFrame:
         CANDIDATE_METRICS,
         split | ndcg,
         split | {"metric": "recall@10", "value": value * 2},
-        split | {"metric": "coverage", "value": 0.5},
+        split | {"metric": "above_popular_7d:ndcg@10", "value": 0.02, "low": 0.01, "high": 0.03},
     )
 
 
@@ -151,6 +151,7 @@ def test_generators_stand_beside_popularity(filled: Settings) -> None:
     assert table["generator"].to_list() == ["sasrec", "popular"]
     assert table["times_popular"].to_list() == pytest.approx([1.5, 1.0])
     assert table["ndcg@10"].to_list()[0] == "0.1500 [0.1400, 0.1600]"
+    assert table["above_popular_7d"].to_list() == ["0.0200 [0.0100, 0.0300]"] * 2
     assert table["recall@10"].to_list() == ["0.3000", "0.2000"]
 
 
