@@ -30,7 +30,7 @@ from tasks.report.facets import facets_headline, facets_section
 from tasks.report.gaps import Gap, Rows
 from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
 from tasks.report.page import Page, Section
-from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_section
+from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_sections
 from tasks.report.received import (
     by_day_section,
     checks_section,
@@ -120,7 +120,7 @@ def _results(rows: Mapping[str, Rows]) -> tuple[Section, ...]:
         facets_section(rows[FACET_WEIGHTS.name]),
         *lookalike_sections(rows[THRESHOLD_CARDS.name]),
         candidates_section(rows[CANDIDATE_METRICS.name]),
-        ranker_section(rows[RANKER_METRICS.name]),
+        *ranker_sections(rows[RANKER_METRICS.name]),
         gate_section(rows[GATE_DECISIONS.name]),
     )
 

@@ -84,7 +84,7 @@ def interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return NOTHING
     if low is None or high is None:
-        return f"{value:.4f}"
+        return f"{value:.4f}" if abs(value) < 10 else _decimal(value)  # noqa: PLR2004 (of a rate)
     return f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 

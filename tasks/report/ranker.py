@@ -10,49 +10,57 @@ from tasks.report.gaps import Gap, Rows, gap_section
 from tasks.report.page import Section, interval, with_interval
 
 TITLE = "Ranker"
+OTHER_TITLE = "Ranker, other measures"
 GATE_TITLE = "The gate"
 MAIN = "ndcg@60"
 WHOLE = "all"
 
 
-def ranker_section(metrics: Rows) -> Section:
-    """Return the section of RANKER_METRICS rows: NDCG@60 first, everything else below it."""
+def ranker_sections(metrics: Rows) -> tuple[Section, ...]:
+    """Return the sections of RANKER_METRICS rows: NDCG@60 by slice, then what else is measured."""
     if isinstance(metrics, Gap):
-        return gap_section(TITLE, metrics)
+        return (gap_section(TITLE, metrics),)
     if metrics.is_empty():
-        return Section(
-            TITLE, notes=("No group of the held-out day has a cart: nothing could be measured.",)
-        )
-    ordered = _ordered(metrics)
-    main = ordered.filter("main", "whole")
-    figure = (
-        figures.intervals(main, "model", "NDCG@60 on held-out groups", ("ranker",))
-        if main.height
-        else None
+        said = "No group of the held-out day has a cart: nothing could be measured."
+        return (Section(TITLE, notes=(said,)),)
+    main = of_main(metrics)
+    whole = main.filter(pl.col(c.SLICE) == WHOLE)
+    figure = figures.intervals(whole, "model", "NDCG@60 on held-out groups", ("ranker",))
+    note = "NDCG@60 on held-out groups; intervals: 95% bootstrap over customers."
+    other = _other(metrics)
+    return (
+        Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, (note,)),
+        *([Section(OTHER_TITLE, _beside(other, c.METRIC))] if other.height else []),
     )
-    table = with_interval(ordered.drop("main", "whole"), c.VALUE, c.VALUE, c.LOW, c.HIGH)
-    return Section(TITLE, table, figure, ("Intervals: 95% bootstrap over customers.",))
 
 
-def _ordered(metrics: pl.DataFrame) -> pl.DataFrame:
-    main = (pl.col(c.METRIC).str.to_lowercase() == MAIN).alias("main")
-    whole = (pl.col(c.SLICE) == WHOLE).alias("whole")
-    order = ("main", "whole", c.METRIC, c.SLICE, c.VALUE, "model")
-    rows = metrics.with_columns(main, whole).sort(
-        order, descending=[True, True, False, False, True, False]
-    )
-    return rows.select("model", c.SLICE, c.METRIC, c.VALUE, c.LOW, c.HIGH, "main", "whole")
+def of_main(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return the NDCG@60 rows: the whole first, then by slice, the best model first."""
+    rows = metrics.filter(pl.col(c.METRIC).str.to_lowercase() == MAIN)
+    order = [pl.col(c.SLICE) != WHOLE, pl.col(c.SLICE), pl.col(c.VALUE), pl.col("model")]
+    return rows.sort(order, descending=[False, False, True, False])
+
+
+def _other(metrics: pl.DataFrame) -> pl.DataFrame:
+    """Return what is measured on the whole besides NDCG@60."""
+    other = pl.col(c.METRIC).str.to_lowercase() != MAIN
+    return metrics.filter(other, pl.col(c.SLICE) == WHOLE).sort(c.METRIC, "model")
+
+
+def _beside(rows: pl.DataFrame, index: str) -> pl.DataFrame:
+    """Return one row per `index` and one column per model, the best of the first row first."""
+    texts = with_interval(rows, c.VALUE, c.VALUE, c.LOW, c.HIGH)
+    models = texts["model"].unique(maintain_order=True).to_list()
+    return texts.pivot("model", index=index, values=c.VALUE, on_columns=models)
 
 
 def ranker_headline(metrics: Rows) -> str | None:
     """Say NDCG@60 of every model in one line, the best first."""
-    if isinstance(metrics, Gap) or metrics.is_empty():
+    if isinstance(metrics, Gap):
         return None
-    main = _ordered(metrics).filter("main", "whole")
-    said = [
-        f"{row[0]} {interval(*row[1:])}"
-        for row in main.select("model", c.VALUE, c.LOW, c.HIGH).iter_rows()
-    ]
+    main = of_main(metrics).filter(pl.col(c.SLICE) == WHOLE)
+    pairs = main.select("model", c.VALUE, c.LOW, c.HIGH).iter_rows()
+    said = [f"{row[0]} {interval(*row[1:])}" for row in pairs]
     return f"Ranker, NDCG@60: {', '.join(said)}." if said else None
 
 

@@ -82,9 +82,12 @@ def by_day_section(checks: Rows) -> Section:
         return Section(BY_DAY_TITLE, notes=("Ingest counted nothing on these days.",))
     newest = counted.sort(c.DT, "version").unique([c.DT, "check"], keep="last", maintain_order=True)
     whole = newest.select(pl.col(c.DT).alias("day"), "check", pl.col(c.VALUE).cast(pl.Int64))
-    names = whole["check"].unique(maintain_order=True).to_list()
+    ever = pl.col(c.VALUE).max().over("check") > 0
+    told = whole.filter(pl.col("check").is_in(COUNTS) | ever)
+    names = [*COUNTS, *sorted(set(told["check"]) - set(COUNTS))]
+    present = [name for name in names if name in told["check"]]
     return Section(
-        BY_DAY_TITLE, whole.pivot("check", index="day", values=c.VALUE, on_columns=names)
+        BY_DAY_TITLE, told.pivot("check", index="day", values=c.VALUE, on_columns=present)
     )
 
 

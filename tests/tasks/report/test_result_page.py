@@ -164,6 +164,17 @@ def test_the_headline_ranks_models_by_ndcg_and_gives_the_gate(filled: Settings) 
     assert headline[1].startswith("Gate: refused. worse than")
 
 
+def test_models_stand_beside_each_other_by_slice(filled: Settings) -> None:
+    page = build(DAY, filled)
+    main, other = section(page, "Ranker").table, section(page, "Ranker, other measures").table
+    assert main is not None
+    assert other is not None
+    assert main.columns == ["slice", "ranker", "popularity", "random"]
+    assert main["slice"].to_list() == ["all", "ios"]
+    assert main.row(1) == ("ios", "0.4100", None, None)
+    assert other.to_dicts() == [{"metric": "diversity", "ranker": "0.7000"}]
+
+
 def test_html_escapes_what_data_say_and_names_no_other_address(filled: Settings) -> None:
     page = html(build(DAY, filled))
     assert "&lt;b&gt;popularity&lt;/b&gt;" in page
@@ -202,6 +213,7 @@ def test_a_cell_reads_as_a_person_writes_it(value: object, shown: str) -> None:
 
 def test_an_interval_that_is_unknown_is_left_out() -> None:
     assert interval(0.5, None, 0.6) == "0.5000"
+    assert interval(450.0, None, None) == "450"
     assert interval(None, 0.4, 0.6) == "-"
 
 
@@ -245,7 +257,7 @@ def counted(version: int, **counts: float) -> pl.DataFrame:
 def test_duplicates_are_shown_by_day_from_the_newest_version(settings: Settings) -> None:
     lake = Lake(settings)
     lake.append_day(DATA_CHECKS, DAY, counted(1, rows=10, duplicates=1))
-    lake.append_day(DATA_CHECKS, DAY, counted(2, rows=12, duplicates=3))
+    lake.append_day(DATA_CHECKS, DAY, counted(2, rows=12, duplicates=3, unknown_items=0))
     table = section(build(DAY, settings), "Received by day").table
     assert table is not None
     assert table.to_dicts() == [{"day": DAY, "rows": 12, "duplicates": 3}]
