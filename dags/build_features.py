@@ -45,7 +45,7 @@ from vitrina_airflow.run import run_step
     schedule=CronPartitionTimetable(
         "0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
     ),
-    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=2,
     default_args=DEFAULT_ARGS,

@@ -41,7 +41,7 @@ from vitrina_airflow.run import run_step
 
 @dag(
     schedule=PartitionedAssetTimetable(assets=FACETS & CANDIDATES),
-    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,

@@ -37,7 +37,7 @@ from vitrina_airflow.watch import watch
 
 @dag(
     schedule="0 * * * *",
-    start_date=pendulum.datetime(2020, 1, 1, tz="UTC"),
+    start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS | {"retries": 0, "execution_timeout": timedelta(minutes=10)},

@@ -1,10 +1,11 @@
-"""The main job's result on one machine: a simulated shop, real Airflow, a result page.
+"""The main job's result on one machine: a shop's files, real Airflow, a result page.
 
-`python -m vitrina_airflow.demo [--days 30] [--customers 3000] [--items 1500] [--seed 7]`. While
-Airflow and MLflow start, the shop is simulated and all its days but the last three are loaded by
-the functions that Airflow runs; then Airflow backfills the last three and the four DAGs that follow
-do the same days. What is done is not done again, so that it goes on where it was stopped. Exit
-codes: 0 done (a refusal by the gate included), 1 a run failed, 130 interrupted.
+`python -m vitrina_airflow.demo [--days 30] [--customers 3000] [--items 1500] [--seed 7]` simulates
+the shop; `--source online_retail --path FOLDER --last-day 2011-09-20 --days 90` takes outside data
+by one of the importers. While Airflow and MLflow start, the files land and all days but the last
+three are loaded by the functions that Airflow runs; then Airflow backfills the last three and the
+four DAGs that follow do the same days. What is done is not done again, so that it goes on where it
+was stopped. Exit codes: 0 done (a refusal by the gate included), 1 a run failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import requests
 
@@ -38,6 +40,7 @@ WAIT_MINUTES = 30
 LOG_LINES = 20
 INTERRUPTED = 130
 REFUSAL = "QualityGateFailed"
+SIMULATOR = "simulator"
 DONE = ("success", "failed")
 AT_WORK = {"running": "", "up_for_retry": " (waits for its next try)"}
 
@@ -65,14 +68,13 @@ def main() -> int:
 
 
 def show(args: argparse.Namespace, settings: Settings) -> None:
-    """Simulate, load, backfill, wait, print."""
-    last = _yesterday()
+    """Land, load, backfill, wait, print."""
+    last = args.last_day or _yesterday()
     first, asked = last - timedelta(days=args.days - 1), last - timedelta(days=BACKFILLED_DAYS - 1)
-    refuse_other_source(settings)
+    refuse_other_source(args.source, settings)
     say(f"starting Airflow and MLflow; their logs are in {settings.home}/airflow/logs")
     family = standalone.start(settings)
-    say(f"simulating {args.days} days of a shop with {args.customers:,} customers")
-    simulate(args, settings, first)
+    land(args, settings, first, last)
     say(f"loading the history up to {asked - timedelta(days=1)}")
     load_history(first, asked - timedelta(days=1), settings)
     say("waiting for Airflow")
@@ -84,27 +86,40 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
     print_result(last, settings, runs, family)
 
 
-def refuse_other_source(settings: Settings) -> None:
-    """Refuse to add simulated days to a shop's own.
+def refuse_other_source(source: str, settings: Settings) -> None:
+    """Refuse to mix two shops in one home.
 
     Raises:
-        VitrinaError: the landing folder has days that no simulator wrote.
+        VitrinaError: the landing folder has days of another source.
     """
     for day in landing_days(settings.landing)[:1]:
-        source = read_manifest(settings.landing, day).source
-        if source != "simulator":
+        there = read_manifest(settings.landing, day).source
+        if there != source:
             raise VitrinaError(
-                f"{settings.landing} holds days from {source}, and simulated days must not join"
+                f"{settings.landing} holds days from {there}, and days from {source} must not join"
                 " them; name another folder in VITRINA_HOME"
             )
 
 
-def simulate(args: argparse.Namespace, settings: Settings, first: date) -> None:
-    """Write the landing days that are not there yet."""
-    from tasks.simulator.delivery import simulate
+def land(args: argparse.Namespace, settings: Settings, first: date, last: date) -> None:
+    """Write the landing days that are not there yet.
 
-    truth = settings.home / "truth"
-    simulate(settings.landing, truth, first, args.days, args.customers, args.items, args.seed)
+    Raises:
+        VitrinaError: an outside source without its path.
+    """
+    if args.source == SIMULATOR:
+        from tasks.simulator.delivery import simulate
+
+        say(f"simulating {args.days} days of a shop with {args.customers:,} customers")
+        truth = settings.home / "truth"
+        simulate(settings.landing, truth, first, args.days, args.customers, args.items, args.seed)
+        return
+    from tasks.landing.importers import load
+
+    if args.path is None:
+        raise VitrinaError(f"--source {args.source} needs --path")
+    say(f"loading {args.source} from {first} to {last}")
+    print(load(args.source, args.path, settings, first=first, last=last).as_text())
 
 
 def begin(airflow: Airflow, days: list[date]) -> None:
@@ -121,7 +136,8 @@ def begin(airflow: Airflow, days: list[date]) -> None:
         say(f"backfilling {ROOT_DAG} from {days[0]}; four DAGs follow each day")
     for dag in CHAIN:
         airflow.unpause(dag)
-    if not is_met(lambda: bool(airflow.runs([ROOT_DAG], days[-1:])), SCHEDULE_SECONDS):
+    patience = SCHEDULE_SECONDS if days[-1] == _yesterday() else 0
+    if not is_met(lambda: bool(airflow.runs([ROOT_DAG], days[-1:])), patience):
         airflow.trigger(ROOT_DAG, days[-1])
 
 
@@ -220,7 +236,12 @@ def _yesterday() -> date:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vitrina_airflow.demo")
-    parser.add_argument("--days", type=int, default=30, help="days of the shop, ending yesterday")
+    parser.add_argument("--days", type=int, default=30, help="days of the shop")
+    parser.add_argument(
+        "--last-day", type=date.fromisoformat, metavar="DAY", help="the newest; default: yesterday"
+    )
+    parser.add_argument("--source", default=SIMULATOR, help="an importer's name")
+    parser.add_argument("--path", type=Path, help="the importer's file or folder")
     parser.add_argument("--customers", type=int, default=3_000)
     parser.add_argument("--items", type=int, default=1_500)
     parser.add_argument("--seed", type=int, default=7)
