@@ -90,7 +90,7 @@ def test_plots_are_drawn(shown: Page) -> None:
 
 
 def test_a_name_out_of_the_data_is_shown_and_not_run(shown: Page) -> None:
-    assert shown.locator("td", has_text="document.title=1").count() >= 1
+    assert shown.locator("th", has_text="document.title=1").count() >= 1
     assert shown.locator("script").count() == 0
 
 
