@@ -1,1 +1,1 @@
-"""What the DAGs do. Nothing here imports Airflow; time enters only as `day`, chance only as `seed`."""
+"""What the DAGs do. Nothing here imports Airflow; time enters as `day`, chance as `seed`."""

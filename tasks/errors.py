@@ -1,4 +1,4 @@
-"""The three errors a task may end with on purpose; anything else is a bug and surfaces as itself."""
+"""The three errors a task may end with on purpose; anything else is a bug, shown as itself."""
 
 from __future__ import annotations
 

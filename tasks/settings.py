@@ -332,7 +332,7 @@ class Ranker(Section):
 
 
 class Settings(BaseSettings):
-    """Everything a run may be told: paths default below `home`, secrets come from variables only."""
+    """All that a run may be told: paths default below `home`, secrets come from variables only."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,

@@ -115,7 +115,9 @@ class Lake:
         if not relation.files:
             return pl.DataFrame(schema=table.stored_schema)
         partitions = ["dt", table.part] if table.part else ["dt"]
-        return self.storage.read(list(relation.files), table.stored_schema, partitions)
+        rows = self.storage.read(list(relation.files), table.stored_schema, partitions)
+        # A day that was appended to lies in several files, whose names have no order.
+        return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
 
     def read_newest(
         self, table: Table, day: date, max_age_days: int, part: str | None = None
