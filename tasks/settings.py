@@ -214,9 +214,12 @@ class SASRecOptions(Section):
     )
     blocks: int = Field(1, ge=1, le=16, description="transformer blocks")
     heads: int = Field(1, ge=1, le=16, description="attention heads per block")
-    dropout: float = Field(0.2, ge=0, lt=1, description="share of activations dropped in training")
-    epochs: int = Field(2, ge=1, le=1000, description="passes over the windows")
-    batch: int = Field(64, ge=1, le=4096, description="windows in a step")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of activations dropped in training")
+    epochs: int = Field(1, ge=1, le=1000, description="passes over the windows")
+    min_steps: int = Field(
+        160, ge=1, le=10**6, description="a small shop gets epochs until it has had these steps"
+    )
+    batch: int = Field(32, ge=1, le=4096, description="windows in a step")
     learning_rate: float = Field(5e-3, gt=0, le=1, description="step of Adam")
     features: bool = Field(True, description="add the embeddings of an item's features to its own")
     shift: float = Field(

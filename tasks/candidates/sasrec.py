@@ -271,14 +271,15 @@ def train(network: Network, windows: list[Ints], options: SASRecOptions, seed: i
     """Fit the network in place by Adam, logging each epoch with its pace and expected end."""
     optimizer = Adam(list(network.parameters()), options.learning_rate)
     chance = np.random.default_rng(seed)
+    epochs = max(options.epochs, -(-options.min_steps // group_count(windows, options.batch)))
     started = time.monotonic()
     network.train()
-    for epoch in range(1, options.epochs + 1):
+    for epoch in range(1, epochs + 1):
         loss = mean_loss(network, windows, options, optimizer, chance)
         pace = (time.monotonic() - started) / epoch
         log.info(
             "sasrec: epoch %d of %d, loss %.4f, %.1f s each, %.0f s to go",
-            *(epoch, options.epochs, loss, pace, pace * (options.epochs - epoch)),
+            *(epoch, epochs, loss, pace, pace * (epochs - epoch)),
         )
 
 
@@ -338,10 +339,15 @@ def shuffled_batches(windows: list[Ints], size: int, chance: np.random.Generator
     # Noise of a few places mixes neighbours in length; padding stays small.
     lengths = np.array([len(window) for window in windows]) + chance.uniform(0, 4, len(windows))
     order = np.argsort(lengths, kind="stable")
-    groups = np.array_split(order, max(1, round(len(order) / size)))
+    groups = np.array_split(order, group_count(windows, size))
     for place in chance.permutation(len(groups)):
         if len(groups[place]):
             yield groups[place]
+
+
+def group_count(windows: list[Ints], size: int) -> int:
+    """Return how many batches of about `size` windows there are."""
+    return max(1, round(len(windows) / size))
 
 
 def batches_by_length(histories: list[Ints], size: int) -> Iterator[Ints]:

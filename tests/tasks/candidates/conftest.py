@@ -23,7 +23,9 @@ def small_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     home = tmp_path_factory.mktemp("home")
     settings = Settings(home=home, mlflow_url="", threads=1, seed=11)
     options = settings.candidates
-    sasrec = options.sasrec.model_copy(update={"width": 16, "epochs": 2, "length": 12})
+    sasrec = options.sasrec.model_copy(
+        update={"width": 16, "epochs": 2, "length": 12, "min_steps": 10}
+    )
     lightfm = options.lightfm.model_copy(update={"width": 8, "epochs": 3})
     ease = options.ease.model_copy(update={"regularisation": 10.0})
     quick = {"sasrec": sasrec, "lightfm": lightfm, "ease": ease, "min_interactions": 50}
