@@ -93,8 +93,9 @@ def catalogue_of(interactions: pl.DataFrame, features: pl.DataFrame | None) -> p
     if features is not None:
         told = features.with_columns(pl.col(c.ITEM_ID).cast(pl.String)).unique(c.ITEM_ID)
         items = items.join(told, on=c.ITEM_ID, how="left", maintain_order="left")
+    untold = [name for name in (c.CATEGORY_GROUP, c.STOCK_CITIES) if name not in items.columns]
     return items.with_columns(
-        pl.lit(True).alias(c.IN_STOCK), pl.lit(None, pl.String).alias(c.STOCK_CITIES)
+        pl.lit(True).alias(c.IN_STOCK), *(pl.lit(None, pl.String).alias(name) for name in untold)
     )
 
 

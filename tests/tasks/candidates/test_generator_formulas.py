@@ -1,0 +1,168 @@
+"""Each generator's formula, worked by hand on a handful of interactions."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from scipy import sparse
+
+from tasks import columns as c
+from tasks.candidates.ease import closed_form, most_touched, touched
+from tasks.candidates.features import Vocabulary
+from tasks.candidates.generator import NO_OPINION, Known, Requests
+from tasks.candidates.lightfm import distinct_pairs, feature_matrix
+from tasks.candidates.popular import Popular, PopularOfWeek
+from tasks.candidates.repeats import Repeats
+from tasks.candidates.sasrec import NOTHING, cut, later, pad, popularity, sampled_loss, sequences
+from tasks.settings import Candidates, PopularOptions
+
+DAY = date(2026, 3, 31)
+
+
+def known(*rows: tuple[str, str, int, int], cities: dict[str, str] | None = None) -> Known:
+    """Interactions `user, item, age in days, weight`, oldest first."""
+    found = pl.DataFrame(
+        [
+            (
+                user,
+                item,
+                c.VIEW,
+                datetime(2026, 3, 31, 12, tzinfo=UTC) - timedelta(days=age),
+                weight,
+            )
+            for user, item, age, weight in rows
+        ],
+        schema={
+            c.USER_ID: pl.String,
+            c.ITEM_ID: pl.String,
+            c.EVENT_TYPE: pl.String,
+            c.TS: pl.Datetime("us", "UTC"),
+            c.WEIGHT: pl.Int64,
+        },
+        orient="row",
+    ).sort(c.USER_ID, c.TS, maintain_order=True)
+    users = found.select(c.USER_ID).unique().sort(c.USER_ID)
+    whose = [(cities or {}).get(user) for user in users[c.USER_ID]]
+    items = found.select(c.ITEM_ID).unique().sort(c.ITEM_ID)
+    return Known(DAY, found, items, users.with_columns(pl.Series(c.CITY, whose, pl.String)))
+
+
+def everybody(of: Known) -> Requests:
+    return Requests(DAY, of.users, of.interactions)
+
+
+def test_popular_halves_by_age_and_pulls_a_city_to_the_whole() -> None:
+    rows = known(
+        ("n", "a", 0, 4), ("n", "b", 2, 4), ("s", "b", 0, 6), cities={"n": "north", "s": "south"}
+    )
+    options = Candidates(popular=PopularOptions(half_life_days=2, city_prior=3))
+    scores = Popular.fit(rows, options, 0, 1).scores(everybody(rows))
+    # North: a 4, b 4 x 0.5 = 2. South: b 6. All: a 4 of 12, b 8 of 12. m = 3.
+    north = [(4 + 3 * 4 / 12) / (6 + 3), (2 + 3 * 8 / 12) / (6 + 3)]
+    south = [(0 + 3 * 4 / 12) / (6 + 3), (6 + 3 * 8 / 12) / (6 + 3)]
+    assert scores == pytest.approx(np.array([north, south]))
+
+
+def test_popularity_of_the_week_knows_neither_city_nor_the_eighth_day() -> None:
+    rows = known(("n", "a", 7, 9), ("n", "b", 6, 1), ("s", "d", 0, 3), cities={"n": "north"})
+    scores = PopularOfWeek.fit(rows, Candidates(), 0, 1).scores(everybody(rows))
+    assert scores[0] == pytest.approx([-np.inf, 1 / 4, 3 / 4])
+    assert scores[0].tolist() == scores[1].tolist()
+
+
+def test_own_repeats_add_up_weights_halved_by_age() -> None:
+    rows = known(("u", "a", 10, 4), ("u", "a", 0, 1), ("u", "b", 20, 4), ("v", "b", 0, 1))
+    options = Candidates(repeats_half_life_days=10)
+    scores = Repeats.fit(rows, options, 0, 1).scores(everybody(rows))
+    assert scores.tolist() == [[4 * 0.5 + 1, 4 * 0.25], [NO_OPINION, 1]]
+
+
+def test_ease_weights_of_two_items_touched_together() -> None:
+    weights = closed_form(sparse.csr_matrix([[1.0, 1.0], [1.0, 0.0]]), regularisation=1.0)
+    # X'X + I = [[3, 1], [1, 2]], its inverse [[2, -1], [-1, 3]] / 5; B_ij = -P_ij / P_jj.
+    assert weights == pytest.approx(np.array([[0, 1 / 3], [1 / 2, 0]]))
+
+
+def test_ease_rows_are_roots_of_decayed_counts() -> None:
+    rows = known(("u", "a", 10, 4), ("u", "a", 0, 1), ("v", "b", 20, 1))
+    matrix = touched(everybody(rows), pl.Series(c.ITEM_ID, ["a", "b"]), half_life_days=10)
+    assert matrix.toarray() == pytest.approx(np.array([[1.5**0.5, 0], [0, 0.25**0.5]]))
+
+
+def test_ease_keeps_the_most_touched_items_ties_to_the_smaller_id() -> None:
+    rows = known(("u", "b", 0, 1), ("v", "b", 0, 1), ("u", "d", 0, 1), ("u", "a", 0, 1))
+    assert most_touched(rows.interactions, 2).to_list() == ["a", "b"]
+
+
+def test_codes_are_places_plus_one_and_0_for_what_was_never_seen() -> None:
+    seen = pl.DataFrame({c.ITEM_ID: ["a", "b"], c.BRAND: ["x", None], c.COLOUR: ["red", "blue"]})
+    vocabulary = Vocabulary.of(seen, (c.BRAND, c.COLOUR, "absent"))
+    assert vocabulary.labels == ("brand=x", "colour=blue", "colour=red")
+    later_items = pl.DataFrame({c.ITEM_ID: ["n"], c.BRAND: ["y"], c.COLOUR: ["red"]})
+    codes = vocabulary.codes(pl.concat([seen, later_items]), pl.Series(c.ITEM_ID, ["n", "b", "?"]))
+    assert codes.tolist() == [[0, 3], [0, 2], [0, 0]]
+
+
+def test_a_feature_that_two_columns_share_by_value_stays_apart_by_column() -> None:
+    frame = pl.DataFrame({c.ITEM_ID: ["a"], c.BRAND: ["red"], c.COLOUR: ["red"]})
+    vocabulary = Vocabulary.of(frame, (c.BRAND, c.COLOUR))
+    assert vocabulary.codes(frame, frame[c.ITEM_ID]).tolist() == [[1, 2]]
+
+
+def test_lightfm_items_are_themselves_and_the_mean_of_their_features() -> None:
+    frame = pl.DataFrame({c.ITEM_ID: ["a", "b"], c.BRAND: ["x", None], c.COLOUR: ["red", "red"]})
+    vocabulary = Vocabulary.of(frame, (c.BRAND, c.COLOUR))
+    matrix = feature_matrix(vocabulary, vocabulary.codes(frame, frame[c.ITEM_ID]))
+    # Columns: item a, item b, nothing, brand x, colour red.
+    assert matrix.toarray().tolist() == [[1, 0, 0, 0.5, 0.5], [0, 1, 0, 0, 0.5]]
+
+
+def test_lightfm_takes_each_pair_once_with_its_strongest_weight() -> None:
+    rows = known(("u", "a", 1, 1), ("u", "a", 0, 4), ("v", "b", 0, 2))
+    ids = (pl.Series(c.USER_ID, ["u", "v"]), pl.Series(c.ITEM_ID, ["a", "b"]))
+    assert distinct_pairs(rows.interactions, *ids).toarray().tolist() == [[4, 0], [0, 2]]
+
+
+def test_sequences_drop_an_item_repeated_in_a_row_but_not_one_that_comes_back() -> None:
+    rows = known(*(("u", item, 9 - n, 1) for n, item in enumerate("aabab")), ("w", "b", 0, 1))
+    found = sequences(everybody(rows), pl.Series(c.ITEM_ID, ["a", "b"]))
+    assert [history.tolist() for history in found] == [[0, 1, 0, 1], [1]]
+
+
+def test_windows_are_cut_from_the_newest_back_and_share_one_item() -> None:
+    windows = cut([np.arange(8), np.arange(1), np.arange(2)], 4)
+    assert [window.tolist() for window in windows] == [[4, 5, 6, 7], [1, 2, 3, 4], [0, 1], [0, 1]]
+    targets = [item for window in windows[:3] for item in window[1:]]
+    assert sorted(targets) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_later_targets_are_the_next_item_or_one_of_the_horizon() -> None:
+    targets = pad([np.array([5, 6, 7, 8]), np.array([9])])
+    assert torch.equal(later(targets, 1), targets)
+    torch.manual_seed(1)
+    drawn = torch.stack([later(targets, 2) for _ in range(60)])
+    for place, allowed in enumerate([{5, 6}, {6, 7}, {7, 8}, {8}]):
+        assert set(drawn[:, 0, place].tolist()) == allowed
+    assert set(drawn[:, 1, 0].tolist()) == {9}
+    assert set(drawn[:, 1, 1:].flatten().tolist()) == {NOTHING}
+
+
+def test_popularity_shifts_by_what_the_last_week_changed() -> None:
+    rows = known(("u", "a", 20, 1), ("u", "a", 19, 1), ("u", "b", 6, 1))
+    log_share, shift = popularity(everybody(rows), pl.Series(c.ITEM_ID, ["a", "b"]))
+    # One more interaction each: always a 3 of 5, b 2 of 5; in the week a 1 of 3, b 2 of 3.
+    assert np.exp(log_share) == pytest.approx([3 / 5, 2 / 5])
+    assert np.exp(shift) == pytest.approx([(1 / 3) / (3 / 5), (2 / 3) / (2 / 5)])
+
+
+def test_the_sampled_loss_is_unbiased_for_the_partition_sum() -> None:
+    torch.manual_seed(2)
+    states, items, bias = torch.randn(4, 8), torch.randn(50, 8) * 0.3, torch.zeros(50)
+    wanted = torch.tensor([1, 7, 7, 30])
+    full = torch.nn.functional.cross_entropy(states @ items.T + bias, wanted)
+    drawn = torch.stack([sampled_loss(states, wanted, items, bias, 40) for _ in range(400)])
+    assert drawn.mean().item() == pytest.approx(full.item(), abs=0.05)
