@@ -5,7 +5,8 @@ those of the same threshold among the eligible people of the card's anchor, whos
 lift = precision / base rate; expected_buyers = audience_size * precision.
 
 sure  the audience whose precision is surely the highest (its lower bound is), above the base rate
-wide  the smallest larger one that reaches `wide_recall` of the buyers, surely above the base rate
+wide  the smallest larger one, surely above the base rate, that reaches `wide_recall` of the buyers,
+      or where none does, the largest that is surely above the base rate
 """
 
 from __future__ import annotations
@@ -94,8 +95,9 @@ def _suggested(grid: pl.DataFrame, options: Lookalikes) -> pl.DataFrame:
     rising = grid.sort("audience_size")
     better = rising.filter(pl.col("lift_low") > 1)
     sure = better.sort("precision_low", "audience_size", descending=True)["audience_size"].first()
-    wider = better.filter(pl.col("recall") >= options.wide_recall)["audience_size"]
-    wide = wider.filter(wider > (sure or 0)).min()
+    larger = better.filter(pl.col("audience_size") > (sure or 0))
+    reaching = larger.filter(pl.col("recall") >= options.wide_recall)["audience_size"].min()
+    wide = reaching or larger["audience_size"].max()
     size = pl.col("audience_size")
     kind = pl.when(size.eq_missing(pl.lit(sure))).then(pl.lit("sure"))
     return rising.with_columns(

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks import columns as c
+from tasks.errors import QualityGateFailed
+from tasks.features.calendar import calendar
+from tasks.lake import engines
+from tasks.lake.contracts import conform
+from tasks.lake.tables import EVENTS, ITEM_ATTRIBUTES, ITEMS, LOOKALIKE_SCORES, THRESHOLD_CARDS
+from tasks.lookalikes.matrix import sparse_matrix, vocabulary
+from tasks.lookalikes.picture import reliability_figure
+from tasks.lookalikes.registry import Segment
+from tasks.lookalikes.scoring import Evidence, product_log_odds, score_people
+from tasks.lookalikes.windows import Plan, plan_of
+from tasks.settings import Lookalikes, Settings
+from tests.rows import rows
+
+DAY = date(2026, 3, 31)
+SEGMENT = Segment(
+    "bags", "me", "did it", window_days=7, gap_days=1, horizon_days=7, lasting_trait=False
+)
+PLAN = plan_of(SEGMENT, DAY, date(2026, 1, 1), history_days=7, training_anchors=2)
+PEOPLE = 1500
+VALUES = 12
+OPTIONS = Lookalikes()
+SCHEMA = {c.USER_ID: pl.String, "day": pl.Date}
+
+
+def evidence(signal: float, rate: float = 0.08, distinct: bool = True, seed: int = 1) -> Evidence:
+    """Everybody looks at twelve values; v00 moves the odds of a seed act by `signal`."""
+    generator = np.random.default_rng(seed)
+    users = np.array([f"u{number:05d}" for number in range(PEOPLE)])
+    features, seeds, purchases = {}, [], []
+    for anchor in PLAN.anchors:
+        share = (
+            generator.dirichlet(np.full(VALUES, 0.5), PEOPLE)
+            if distinct
+            else np.full((PEOPLE, VALUES), 1 / VALUES)
+        )
+        features[anchor] = long(users, share)
+        buys = generator.random(PEOPLE) < 0.4
+        odds = np.log(rate / 0.4 / (1 - rate / 0.4)) + signal * (share[:, 0] - 1 / VALUES)
+        seeding = buys & (generator.random(PEOPLE) < 1 / (1 + np.exp(-odds)))
+        after = anchor + timedelta(days=1 + int(generator.integers(SEGMENT.horizon_days)))
+        if anchor < DAY:
+            seeds += [(user, after) for user in users[seeding]]
+            purchases += [(user, after) for user in users[buys]]
+    known = {anchor: pl.DataFrame({c.USER_ID: users}) for anchor in PLAN.anchors}
+    frames = (pl.DataFrame(acts, schema=SCHEMA, orient="row") for acts in (seeds, purchases))
+    return Evidence(features, known, *frames)
+
+
+def long(users: np.ndarray, share: np.ndarray) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            c.USER_ID: np.repeat(users, VALUES),
+            c.ATTRIBUTE: "colour",
+            c.VALUE: [f"v{number:02d}" for number in range(VALUES)] * len(users),
+            "share": share.ravel(),
+        }
+    )
+
+
+def verdict(card: pl.DataFrame) -> str:
+    return str(card["verdict"][0])
+
+
+def test_a_planted_taste_is_found_and_its_probabilities_are_true() -> None:
+    scored = score_people(PLAN, evidence(signal=6), OPTIONS)
+    assert verdict(scored.card) == "ok"
+    assert set(scored.card["suggestion"].drop_nulls()) == {"sure", "wide"}
+    assert scored.metrics["auc_low"] > 0.55
+    assert 0.5 < scored.metrics["calibration_slope"] < 2
+    assert 0.7 < scored.metrics["observed_to_expected"] < 1.4
+    assert scored.drivers is not None
+    assert scored.drivers["value"][0] == "v00"
+    assert conform(LOOKALIKE_SCORES, scored.scores).height == len(scored.scores)
+    conform(THRESHOLD_CARDS, scored.card)
+    assert scored.judged is not None
+    assert reliability_figure(scored.judged).axes
+
+
+def test_scores_repeat_to_the_bit() -> None:
+    once, again = (score_people(PLAN, evidence(signal=6), OPTIONS) for _ in range(2))
+    assert once.scores.equals(again.scores)
+    assert once.card.equals(again.card)
+
+
+def test_people_who_did_it_lately_are_not_scored() -> None:
+    known = evidence(signal=6)
+    lately = known.seeds.filter(pl.col("day") > DAY - timedelta(days=SEGMENT.window_days))
+    scored = score_people(PLAN, known, OPTIONS)
+    assert lately.height > 0
+    assert not set(lately[c.USER_ID]) & set(scored.scores[c.USER_ID])
+    assert len(scored.scores) == PEOPLE - lately[c.USER_ID].n_unique()
+
+
+def test_without_signal_people_are_scored_and_the_card_refuses() -> None:
+    scored = score_people(PLAN, evidence(signal=0), OPTIONS)
+    assert verdict(scored.card) == "no signal"
+    assert scored.card["audience_size"].to_list() == [0]
+    assert scored.card["auc_low"][0] <= 0.5
+    assert len(scored.scores) > 0
+
+
+def test_too_few_seeds_succeed_with_a_card_that_refuses() -> None:
+    scored = score_people(PLAN, evidence(signal=6, rate=0.008), OPTIONS)
+    assert verdict(scored.card) == "too few"
+    assert "50 are needed" in str(scored.card["reason"][0])
+    assert scored.scores.is_empty()
+
+
+def test_too_few_in_a_later_window_cannot_be_judged() -> None:
+    known = evidence(signal=6)
+    early = known.seeds.filter(pl.col("day") <= PLAN.card)
+    scored = score_people(
+        PLAN, Evidence(known.features, known.known, early, known.purchases), OPTIONS
+    )
+    assert verdict(scored.card) == "too few"
+    assert "later window" in str(scored.card["reason"][0])
+
+
+def test_a_short_history_is_said() -> None:
+    short = plan_of(SEGMENT, DAY, DAY - timedelta(days=20), history_days=7, training_anchors=2)
+    scored = score_people(short, evidence(signal=6), OPTIONS)
+    assert "history is too short" in str(scored.card["reason"][0])
+
+
+def test_people_who_cannot_be_told_apart_fail_the_run() -> None:
+    with pytest.raises(QualityGateFailed, match="degenerate, 1 distinct"):
+        score_people(PLAN, evidence(signal=0, distinct=False), OPTIONS)
+
+
+def test_the_product_of_two_probabilities_keeps_small_numbers() -> None:
+    # 1/4 * 1/3 = 1/12: odds 1 to 11.
+    quarter, third = np.log([1 / 3]), np.log([1 / 2])
+    assert product_log_odds(quarter, third) == pytest.approx(np.log([1 / 11]))
+    assert np.isfinite(product_log_odds(np.array([-40.0]), np.array([-40.0])))[0]
+
+
+def test_columns_need_support_and_come_from_training_only() -> None:
+    features = pl.DataFrame(
+        {
+            c.USER_ID: ["a", "b", "c", "a"],
+            c.ATTRIBUTE: ["colour"] * 4,
+            c.VALUE: ["red", "red", "blue", "blue"],
+            "share": [1.0, 0.5, 0.25, 0.75],
+        }
+    )
+    columns = vocabulary(features, min_support=2, max_columns=1)
+    assert columns.select(c.VALUE).to_series().to_list() == ["blue"]
+    both = vocabulary(features, min_support=2, max_columns=9)
+    people = pl.DataFrame({c.USER_ID: ["c", "stranger", "a"]})
+    assert sparse_matrix(people, features, both).toarray().tolist() == [
+        [0.25, 0],
+        [0, 0],
+        [0.75, 1],
+    ]
+
+
+def counters(day: date, events: list[dict[str, object]], settings: Settings) -> pl.DataFrame:
+    given = [{c.EVENT_ID: str(place), **event} for place, event in enumerate(events)]
+    days = [event[c.TS].date() for event in events]
+    relations = {
+        "events": rows(EVENTS, *given).with_columns(dt=pl.Series(days, dtype=pl.Date)),
+        "items": rows(ITEMS, {c.ITEM_ID: "bag", c.CATEGORY_GROUP: "g"}).with_columns(
+            dt=pl.lit(day)
+        ),
+        "item_attributes": rows(
+            ITEM_ATTRIBUTES, {c.ITEM_ID: "bag", c.ATTRIBUTE: "brand", c.VALUE: "X"}
+        ).with_columns(dt=pl.lit(day)),
+        "calendar": calendar(day - timedelta(days=1), 14),
+    }
+    text = engines.sql_text("lookalike_features")
+    return engines.select(text, relations, {}, settings).sort(c.USER_ID, c.ATTRIBUTE, c.VALUE)
+
+
+def test_the_session_of_the_seed_act_does_not_leak_into_features(settings: Settings) -> None:
+    """A view in the very session of the purchase would give the answer away."""
+    anchor = PLAN.training[0]
+    noon = datetime(anchor.year, anchor.month, anchor.day, 12, tzinfo=UTC)
+    earlier = [
+        {c.USER_ID: "u", c.ITEM_ID: "bag", c.EVENT_TYPE: c.VIEW, c.TS: noon - timedelta(days=3)}
+    ]
+    leak = [
+        {c.USER_ID: "u", c.ITEM_ID: "bag", c.EVENT_TYPE: kind, c.TS: noon + timedelta(hours=hours)}
+        for kind, hours in ((c.VIEW, 0), (c.VIEW, 14), (c.ORDER, 15))
+    ]
+    feature_day = PLAN.feature_day(anchor)
+    clean = counters(feature_day, earlier, settings)
+    assert clean.height > 0
+    assert counters(feature_day, earlier + leak, settings).equals(clean)
+
+
+def test_a_wider_gap_moves_features_further_back() -> None:
+    wide = Segment("bags", "me", "did it", 7, 4, 7, False)
+    plan: Plan = plan_of(wide, DAY, date(2026, 1, 1), 7, 1)
+    assert plan.feature_day(DAY) == DAY - timedelta(days=3)
