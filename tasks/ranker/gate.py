@@ -101,10 +101,16 @@ def decide(evidence: Evidence, limits: Limits, accept_reason: str = "") -> Decis
     if unsure := _lost(evidence, limits, "undecided"):
         advice = "The live model stays; a further day usually decides."
         return Decision("undecided", f"{'; '.join(unsure)}: interval too wide. {advice}")
-    wins = "; ".join(map(str, evidence.comparisons))
+    wins = _wins(evidence)
     if suspicions := _suspicions(evidence, limits):
         return _too_good("; ".join(suspicions), wins, accept_reason)
     return Decision("pass", f"{wins}.")
+
+
+def _wins(evidence: Evidence) -> str:
+    alone = all(one.bound == 0.0 for one in evidence.comparisons)
+    why = "No accepted model is older than the held-out lists, so only these decide: "
+    return (why if alone else "") + "; ".join(map(str, evidence.comparisons))
 
 
 def _too_good(suspicion: str, wins: str, accept_reason: str) -> Decision:

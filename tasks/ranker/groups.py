@@ -243,6 +243,8 @@ def products(pairs: pl.DataFrame, users: pl.DataFrame, items: pl.DataFrame) -> p
     item_rows = _rows_of(pairs[c.ITEM_ID], items[c.ITEM_ID])
     found = (user_rows >= 0) & (item_rows >= 0)
     values = np.full(pairs.height, np.nan, dtype=np.float32)
+    if not found.any():
+        return pl.Series(PRODUCT, values).fill_nan(None)
     values[found] = np.einsum(
         "ij,ij->i", _matrix(users)[user_rows[found]], _matrix(items)[item_rows[found]]
     )
@@ -256,8 +258,6 @@ def _rows_of(ids: pl.Series, known: pl.Series) -> npt.NDArray[np.int64]:
 
 
 def _matrix(embeddings: pl.DataFrame) -> npt.NDArray[np.float32]:
-    if embeddings.is_empty():
-        return np.zeros((0, 0), dtype=np.float32)
     width = embeddings[c.EMBEDDING].list.len()[0]
     return embeddings[c.EMBEDDING].list.to_array(width).to_numpy()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from tasks import columns as c
-from tasks.errors import QualityGateFailed
+from tasks.errors import ContractViolation, QualityGateFailed
 from tasks.lake.tables import ALIAS_MOVES
 from tasks.ranker import history
 from tasks.ranker.registry import Registry, Version
@@ -37,6 +37,25 @@ def moves_forward(live: Version | None, found: Version) -> bool:
     if live is None:
         return True
     return live.number != found.number and found.trained_through >= live.trained_through
+
+
+def previous(moves: pl.DataFrame, live: Version | None) -> str:
+    """Return the version that was live before the live one.
+
+    Args:
+        moves: ALIAS_MOVES rows, oldest first.
+        live: what the alias names now.
+
+    Raises:
+        ContractViolation: nothing was live before.
+    """
+    number = live.number if live else None
+    arrivals = moves.filter(
+        (pl.col("to_version") == number) & (pl.col("moved_by") == "promote")
+    ).drop_nulls("from_version")
+    if number is None or arrivals.is_empty():
+        raise ContractViolation(f"no version was live before {number}: nothing to roll back to")
+    return str(arrivals["from_version"][-1])
 
 
 def moved(

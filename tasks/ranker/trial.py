@@ -109,7 +109,8 @@ def tried(
         settings: of the ranker, seeds and threads.
     """
     rows = trained_rows(groups, min(days))
-    lists = ev.with_orders(ev.held_out(groups, days))
+    # In one order, so that sums of floats do not depend on how the rows came.
+    lists = ev.with_orders(ranker.in_order(ev.held_out(groups, days)))
     if rows[c.LABEL].sum() == 0:
         return _untrainable(tuple(days), lists)
     model = fitted(rows, settings)
@@ -138,8 +139,7 @@ def _scored(lists: pl.DataFrame, rivals: Sequence[Rival], settings: Settings) ->
 def explain(model: CatBoost, lists: pl.DataFrame, settings: Settings) -> Fitted:
     """Return the model with SHAP values of a sample of the held-out rows."""
     options, seed = settings.ranker, seed_for(settings, "shap")
-    rows = ranker.in_order(lists)
-    values = ranker.shap_values(model, rows, options.shap_rows, seed, settings.threads)
+    values = ranker.shap_values(model, lists, options.shap_rows, seed, settings.threads)
     return Fitted(model, ranker.shap_shares(values), values)
 
 

@@ -1,0 +1,37 @@
+"""Roll the live ranker back by one version: one run by hand, with a reason that is recorded.
+
+A version that was rolled back from is no incumbent any more; the next model that passes the gate
+moves the alias forward again.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from tasks.errors import ContractViolation
+from tasks.lake.lake import Lake
+from tasks.lake.tables import ALIAS_MOVES
+from tasks.settings import Settings
+from tasks.steps import Step
+
+
+def roll_back(day: date, settings: Settings) -> int:
+    """Make the version live that was live before the present one; return how many moves that took.
+
+    Raises:
+        ContractViolation: no reason is given, or nothing was live before.
+    """
+    from tasks.ranker import history, promotion
+    from tasks.ranker.registry import registry_of
+
+    reason = settings.ranker.rollback_reason
+    if not reason:
+        raise ContractViolation("say why: set VITRINA_RANKER__ROLLBACK_REASON")
+    lake, registry = Lake(settings), registry_of(settings)
+    number = promotion.previous(history.moves_until(lake, day), registry.serving())
+    found = registry.version(number)
+    move = promotion.moved(registry, settings.ranker.model_name, found, "rollback", reason)
+    return lake.append_day(ALIAS_MOVES, day, move)
+
+
+STEPS = (Step(roll_back),)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
+from tasks.ranker import history
+from tests.rows import rows
+
+
+def decision(version: str, through: date, verdict: str = "pass", **more: object) -> pl.DataFrame:
+    at = datetime(through.year, through.month, through.day, tzinfo=UTC)
+    given = {"model_version": version, "decision": verdict, "trained_through": through}
+    given |= {"decided_at": at, "is_registered": True}
+    day = more.pop("dt", through)
+    return rows(GATE_DECISIONS, {**given, **more}).with_columns(dt=pl.lit(day))
+
+
+def move(to: str, day: date, through: date, by: str = "promote", **more: object) -> pl.DataFrame:
+    given = {"to_version": to, "trained_through": through, "moved_by": by, **more}
+    return rows(ALIAS_MOVES, given).with_columns(dt=pl.lit(day))
+
+
+NO_MOVES = pl.DataFrame(schema=ALIAS_MOVES.stored_schema)
+
+
+def test_the_incumbent_is_the_newest_accepted_one_that_has_not_seen_the_lists() -> None:
+    decisions = pl.concat(
+        [
+            decision("1", date(2026, 3, 5)),
+            decision("2", date(2026, 3, 6)),
+            decision("3", date(2026, 3, 7), "refused", is_registered=False),
+            decision("4", date(2026, 3, 8)),
+        ]
+    )
+    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 8)) == "2"
+    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 9)) == "4"
+    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 5)) is None
+
+
+def test_a_version_that_was_rolled_back_from_is_no_incumbent() -> None:
+    decisions = pl.concat([decision("1", date(2026, 3, 5)), decision("2", date(2026, 3, 6))])
+    back = move("1", date(2026, 3, 8), date(2026, 3, 5), "rollback", from_version="2")
+    assert history.incumbent(decisions, back, date(2026, 3, 9)) == "1"
+
+
+def test_what_was_live_14_days_ago_is_the_last_move_before_that_day() -> None:
+    moves = pl.concat(
+        [
+            move("1", date(2026, 3, 1), date(2026, 2, 28)),
+            move("2", date(2026, 3, 6), date(2026, 3, 5)),
+            move("3", date(2026, 3, 7), date(2026, 3, 6)),
+        ]
+    )
+    # 14 days before 20 March is 6 March.
+    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 19)) == "2"
+    assert history.live_before(moves, date(2026, 3, 14), date(2026, 3, 13)) is None
+    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 5)) is None
+
+
+def test_each_day_gives_its_newest_gain_and_suspect_ones_are_left_out() -> None:
+    decisions = pl.concat(
+        [
+            decision("1", date(2026, 3, 1), gain=0.01, dt=date(2026, 3, 2)),
+            decision("2", date(2026, 3, 2), gain=0.02, dt=date(2026, 3, 2)),
+            decision("3", date(2026, 3, 3), gain=0.03, dt=date(2026, 3, 3)),
+            decision("4", date(2026, 3, 4), "too good", gain=0.9, dt=date(2026, 3, 4)),
+            decision("5", date(2026, 3, 5), "undecided", gain=None, dt=date(2026, 3, 5)),
+        ]
+    )
+    assert history.past_gains(decisions, 28) == (0.02, 0.03)
+    assert history.past_gains(decisions, 1) == (0.03,)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from tasks.errors import ContractViolation, QualityGateFailed
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
+from tasks.ranker import model as ranker
+from tasks.ranker.promotion import moves_forward
+from tasks.ranker.registry import Registry, Version, registry_of
+from tasks.retrain_ranker import promote
+from tasks.rollback_ranker import roll_back
+from tasks.settings import Settings
+from tests.rows import rows
+
+DAY = date(2026, 3, 10)
+
+
+def version(number: str, through: date) -> Version:
+    return Version(number, through, through)
+
+
+def decide(settings: Settings, verdict: str, number: str, day: date = DAY) -> None:
+    row = {"model_version": number, "decision": verdict, "reason": "because of numbers"}
+    row |= {"decided_at": datetime(2026, 3, 11, tzinfo=UTC)}
+    Lake(settings).append_day(GATE_DECISIONS, day, rows(GATE_DECISIONS, row))
+
+
+@pytest.fixture
+def registry(quick: Settings, groups: pl.DataFrame) -> Registry:
+    """Versions 1 to 3, trained through 7, 8 and 9 March."""
+    registry = registry_of(quick)
+    model = ranker.fit(groups.head(600), quick.ranker, seed=1, threads=2)
+    for day in (7, 8, 9):
+        example = ranker.features(groups.head(1)).to_pandas()
+        registry.save(model, date(2026, 3, day + 1), date(2026, 3, day), example)
+    return registry
+
+
+def test_the_alias_moves_only_forward() -> None:
+    live = version("2", date(2026, 3, 8))
+    assert moves_forward(None, live)
+    assert moves_forward(live, version("3", date(2026, 3, 9)))
+    assert moves_forward(live, version("3", date(2026, 3, 8)))
+    assert not moves_forward(live, version("3", date(2026, 3, 7)))
+    assert not moves_forward(live, live)
+
+
+def test_a_pass_moves_the_alias_once_and_writes_down_what_was_live(
+    quick: Settings, registry: Registry
+) -> None:
+    registry.serve("1")
+    decide(quick, "pass", "3")
+    assert promote(DAY, quick) == 1
+    assert promote(DAY, quick) == 0
+    assert registry.serving() == registry.version("3")
+    moves = Lake(quick).read_window(ALIAS_MOVES, DAY, Window(1, optional=True)).to_dicts()
+    assert [(one["from_version"], one["to_version"]) for one in moves] == [("1", "3")]
+    assert moves[0]["reason"] == "because of numbers"
+
+
+def test_an_older_model_does_not_replace_a_newer_one(quick: Settings, registry: Registry) -> None:
+    registry.serve("3")
+    decide(quick, "pass", "1")
+    assert promote(DAY, quick) == 0
+    assert registry.serving() == registry.version("3")
+
+
+@pytest.mark.parametrize("verdict", ["refused", "too good"])
+def test_a_refusal_fails_the_leaf_and_leaves_the_live_model(
+    quick: Settings, registry: Registry, verdict: str
+) -> None:
+    registry.serve("1")
+    decide(quick, verdict, "3")
+    with pytest.raises(QualityGateFailed, match=f"{verdict}: because of numbers"):
+        promote(DAY, quick)
+    assert registry.serving() == registry.version("1")
+
+
+def test_undecided_and_superseded_days_are_green(quick: Settings, registry: Registry) -> None:
+    registry.serve("1")
+    assert promote(DAY, quick) == 0
+    decide(quick, "undecided", "unregistered")
+    assert promote(DAY, quick) == 0
+    assert registry.serving() == registry.version("1")
+
+
+def with_reason(settings: Settings, reason: str) -> Settings:
+    options = settings.ranker.model_copy(update={"rollback_reason": reason})
+    return settings.model_copy(update={"ranker": options})
+
+
+def test_a_rollback_goes_one_version_back_each_time_with_its_reason(
+    quick: Settings, registry: Registry
+) -> None:
+    for number in ("1", "2", "3"):
+        day = date(2026, 3, 7 + int(number))
+        decide(quick, "pass", number, day)
+        promote(day, quick)
+    told = with_reason(quick, "sales fell")
+    assert roll_back(DAY, told) == 1
+    assert registry.serving() == registry.version("2")
+    assert roll_back(DAY, told) == 1
+    assert registry.serving() == registry.version("1")
+    moves = Lake(quick).read_window(ALIAS_MOVES, DAY, Window(1, optional=True)).sort("moved_at")
+    back = moves.filter(pl.col("moved_by") == "rollback")
+    assert back.select("from_version", "to_version", "reason").rows() == [
+        ("3", "2", "sales fell"),
+        ("2", "1", "sales fell"),
+    ]
+    with pytest.raises(ContractViolation, match="nothing to roll back to"):
+        roll_back(DAY, told)
+
+
+def test_a_rollback_without_a_reason_is_refused(quick: Settings, registry: Registry) -> None:
+    registry.serve("1")
+    with pytest.raises(ContractViolation, match="say why"):
+        roll_back(DAY, quick)
+    assert registry.serving() == registry.version("1")
+
+
+def test_after_a_rollback_a_newer_model_moves_the_alias_forward_again(
+    quick: Settings, registry: Registry
+) -> None:
+    for number in ("1", "2"):
+        day = date(2026, 3, 7 + int(number))
+        decide(quick, "pass", number, day)
+        promote(day, quick)
+    roll_back(DAY, with_reason(quick, "sales fell"))
+    decide(quick, "pass", "3")
+    assert promote(DAY, quick) == 1
+    assert registry.serving() == registry.version("3")

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
+from tasks.ranker import evaluation as ev
+from tasks.ranker.registry import registry_of
+from tasks.ranker.verdict import Past, Verdict, decision_row, judged
+from tasks.settings import Settings
+from tests.ranking import LAST
+
+DAY = LAST + timedelta(days=1)
+NOTHING = Past(
+    pl.DataFrame(schema=GATE_DECISIONS.stored_schema),
+    pl.DataFrame(schema=ALIAS_MOVES.stored_schema),
+)
+
+
+def verdict_on(groups: pl.DataFrame, settings: Settings, past: Past = NOTHING) -> Verdict:
+    found = judged(groups, DAY, past, settings)
+    assert found is not None
+    return found
+
+
+def with_limits(settings: Settings, **limits: object) -> Settings:
+    return settings.model_copy(update={"ranker": settings.ranker.model_copy(update=limits)})
+
+
+def remembered(groups: pl.DataFrame, verdict: Verdict, settings: Settings, day: date) -> Past:
+    row = decision_row(verdict, settings).with_columns(dt=pl.lit(day))
+    return Past(row.select(GATE_DECISIONS.stored_schema.names()), NOTHING.moves)
+
+
+def test_without_an_incumbent_a_better_model_is_registered(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    verdict = verdict_on(groups, quick)
+    assert verdict.decision.verdict == "pass"
+    assert verdict.incumbent is None
+    assert verdict.trained_through == LAST
+    version = registry_of(quick).version(verdict.number or "")
+    assert (version.day, version.trained_through) == (DAY, LAST)
+
+
+def test_the_judged_model_has_not_seen_the_held_out_day(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """Labels of the held-out day turned round change its figures, and nothing of the model."""
+    held_out = pl.col("listing_day") == LAST
+    turned = groups.with_columns(
+        label=pl.when(held_out).then(1 - pl.col("label")).otherwise(pl.col("label"))
+    )
+    options = with_limits(quick, held_out_days=1)
+    one, other = verdict_on(groups, options), verdict_on(turned, options)
+    assert one.trial.lists[ev.RANKER].equals(other.trial.lists[ev.RANKER])
+    assert not one.trial.metrics.equals(other.trial.metrics)
+
+
+def test_shuffled_labels_do_not_pass(groups: pl.DataFrame, quick: Settings) -> None:
+    train = pl.col("listing_day") < LAST
+    noise = groups.filter(train)["label"].shuffle(seed=3)
+    shuffled = pl.concat(
+        [groups.filter(train).with_columns(label=noise), groups.filter(~train)]
+    ).with_columns(pl.col("is_measured") & ~train)
+    verdict = verdict_on(shuffled, quick)
+    assert verdict.decision.verdict in {"refused", "undecided"}
+    assert verdict.number is None
+
+
+def test_a_leaked_label_is_too_good_and_waits_for_a_reason(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    leaked = groups.with_columns(pair_carts_30=pl.col("label").cast(pl.Float32))
+    verdict = verdict_on(leaked, quick)
+    assert verdict.decision.verdict == "too good"
+    assert "pair_carts_30" in verdict.decision.reason
+    accepted = verdict_on(leaked, with_limits(quick, accept_reason="planted on purpose"))
+    assert accepted.decision.verdict == "pass"
+    assert decision_row(accepted, with_limits(quick, accept_reason="planted on purpose"))[
+        "accept_reason"
+    ].to_list() == ["planted on purpose"]
+
+
+def test_a_tiny_day_is_undecided_and_more_days_are_held_out_together(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    # A day has lists of 60 customers, four days of all 80.
+    verdict = verdict_on(groups, with_limits(quick, min_customers=61))
+    assert verdict.trial.first_day == LAST - timedelta(days=3)
+    assert verdict.decision.verdict == "pass"
+    still = verdict_on(groups, with_limits(quick, min_customers=81))
+    assert still.decision.verdict == "undecided"
+    assert "at least 81" in still.decision.reason
+    assert still.number is None
+
+
+def test_a_day_without_a_cart_is_undecided(groups: pl.DataFrame, quick: Settings) -> None:
+    held_out = pl.col("listing_day") == LAST
+    label = pl.when(held_out).then(0).otherwise(pl.col("label"))
+    verdict = verdict_on(
+        groups.with_columns(label=label, is_measured=held_out), with_limits(quick, held_out_days=1)
+    )
+    assert verdict.decision.verdict == "undecided"
+    assert "no carts" in verdict.decision.reason
+
+
+def test_without_a_cart_to_learn_from_nothing_is_trained(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    verdict = verdict_on(groups.with_columns(label=pl.lit(0, pl.Int64)), quick)
+    assert verdict.decision.verdict == "undecided"
+    assert verdict.trial.fitted is None
+    assert decision_row(verdict, quick)["gain"].to_list() == [None]
+
+
+def test_without_any_list_the_row_says_so(groups: pl.DataFrame, quick: Settings) -> None:
+    assert judged(groups.clear(), DAY, NOTHING, quick) is None
+    row = decision_row(None, quick)
+    assert row["decision"].to_list() == ["undecided"]
+    assert row["trained_through"].to_list() == [None]
+
+
+def test_the_incumbent_is_compared_and_its_own_twin_ties(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """The same rows train the same model: a tie, which passes, gains over it exactly zero."""
+    frozen = groups.with_columns(pl.col("is_trained") & (pl.col("listing_day") < LAST))
+    first = verdict_on(frozen, quick)
+    past = remembered(groups, first, quick, DAY - timedelta(days=1))
+    second = verdict_on(frozen, quick, past)
+    assert second.incumbent == first.number
+    tie = next(one for one in second.trial.evidence.comparisons if one.against == ev.INCUMBENT)
+    assert (tie.gain.low, tie.gain.value, tie.gain.high) == (0.0, 0.0, 0.0)
+    assert second.decision.verdict == "pass"
+
+
+def test_a_model_that_has_seen_the_held_out_day_is_no_incumbent(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    first = verdict_on(groups, quick)
+    assert first.trained_through == LAST
+    past = remembered(groups, first, quick, DAY)
+    assert verdict_on(groups, quick, past).incumbent is None
+
+
+def test_the_row_keeps_every_number_of_the_decision(groups: pl.DataFrame, quick: Settings) -> None:
+    row = decision_row(verdict_on(groups, quick), quick).row(0, named=True)
+    compared = {one["against"]: one for one in json.loads(row["comparisons"])}
+    assert set(compared) == {"sf_pos", "popularity"}
+    assert row["gain"] == pytest.approx(compared["sf_pos"]["gain"]["value"])
+    assert row["refit_correlation"] > 0.8
+    assert row["is_registered"]
+
+
+def test_the_same_groups_give_the_same_metrics(groups: pl.DataFrame, quick: Settings) -> None:
+    one = verdict_on(groups, quick).trial.metrics
+    other = verdict_on(groups.sample(fraction=1, shuffle=True, seed=2), quick).trial.metrics
+    assert one.equals(other)
+
+
+def test_the_table_holds_the_orders_beside_each_other(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    metrics = verdict_on(groups, quick).trial.metrics
+    main = metrics.filter((pl.col("metric") == "ndcg@60") & (pl.col("slice") == "all"))
+    found = dict(main.select("model", "value").iter_rows())
+    assert {"ranker", "sf_pos", "popularity", "random", "logged"} == set(found)
+    assert found["ranker"] > found["sf_pos"] > found["random"]
+    assert main.filter(pl.col("low") > pl.col("value")).is_empty()

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import date, timedelta
+from math import log
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.errors import InputNotReady
+from tasks.lake.lake import Lake
+from tasks.lake.tables import EVENTS, ITEM_FEATURES, RANKING_DAYS, RANKING_GROUPS
+from tasks.landing.manifest import write_landing_day
+from tasks.ranker import groups as g
+from tasks.ranker.features import NUMBERS
+from tasks.settings import Settings
+
+LAST = date(2026, 3, 12)
+HELD_OUT = LAST - timedelta(days=1)
+
+
+def test_the_newest_candidates_are_those_made_before_the_listing() -> None:
+    made = {date(2026, 3, 1), date(2026, 3, 5), date(2026, 3, 9)}
+    assert g.newest_before(made, date(2026, 3, 9), 14) == date(2026, 3, 5)
+    assert g.newest_before(made, date(2026, 3, 10), 14) == date(2026, 3, 9)
+    assert g.newest_before(made, date(2026, 3, 1), 14) is None
+    assert g.newest_before({date(2026, 3, 1)}, date(2026, 3, 15), 14) == date(2026, 3, 1)
+    assert g.newest_before({date(2026, 3, 1)}, date(2026, 3, 16), 14) is None
+
+
+def test_the_share_of_negatives_becomes_a_bound_on_four_hex_digits() -> None:
+    assert g.hash_bound(0.2) == "3333"  # 0.2 x 16^4 = 13107.2, 13107 = 0x3333
+    assert g.hash_bound(1.0) > "ffff"
+
+
+def test_an_embedding_product_is_null_where_either_vector_is_absent() -> None:
+    pairs = pl.DataFrame({"user_id": ["u", "u", "v"], "item_id": ["a", "b", "a"]})
+    vectors = pl.List(pl.Float32)
+    users = pl.DataFrame({"user_id": ["u"], "embedding": pl.Series([[1.0, 2.0]], dtype=vectors)})
+    items = pl.DataFrame({"item_id": ["a"], "embedding": pl.Series([[3.0, 4.0]], dtype=vectors)})
+    assert g.products(pairs, users, items).to_list() == [1 * 3 + 2 * 4, None, None]
+    assert g.products(pairs, users.clear(), items).to_list() == [None, None, None]
+
+
+def test_an_unknown_examination_counts_as_examined() -> None:
+    row = {name: [None, None] for name in (*NUMBERS, *RANKING_GROUPS.columns)}
+    row |= {"p_examined": [0.25, None], "facet_ppm": [750_000, None]}
+    row |= {"is_held_out": [True, False], "is_trained": [True, False]}
+    found = g.finished(pl.DataFrame(row))
+    assert found["log_examination"].to_list() == pytest.approx([log(0.25), 0.0])
+    assert found["facet_sum"].to_list() == [0.75, None]
+    assert found["role"].to_list() == ["holdout", "spare"]
+
+
+def land(settings: Settings, *days: date) -> Lake:
+    for day in days:
+        write_landing_day(settings.landing, day, {}, "test")
+    return Lake(settings)
+
+
+def test_days_before_history_are_dropped_and_an_absent_newest_day_waits(
+    settings: Settings,
+) -> None:
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(4)]
+    lake = land(settings, *days)
+    # On 2 March the newest listings are those of the first landing day: nothing is known before.
+    listed = g.listing_days(lake, days[1])
+    assert not listed["is_ready"].any()
+    assert "item_features" in listed["reason"][-1]
+    with pytest.raises(InputNotReady, match=r"2026-03-02 is absent.*backfill build_features"):
+        g.listing_days(lake, days[3])
+    for table in g.KNOWN_BEFORE:
+        lake.write_day(table, days[1], table.empty())
+    ready = g.listing_days(lake, days[3]).filter("is_ready")
+    assert ready["listing_day"].to_list() == [days[2]]
+
+
+def test_a_day_that_does_not_train_says_so_in_the_ledger_and_writes_nothing(
+    loaded: Settings,
+) -> None:
+    lake = Lake(loaded)
+    assert not lake.has_day(RANKING_GROUPS, HELD_OUT)
+    assert lake.ledger.current(RANKING_GROUPS)[HELD_OUT, ""].superseded_by == LAST
+
+
+@pytest.fixture(scope="module")
+def built(loaded: Settings) -> pl.DataFrame:
+    return Lake(loaded).read_day(RANKING_GROUPS, LAST)
+
+
+def test_the_held_out_day_is_the_newest_whose_attribution_has_closed(built: pl.DataFrame) -> None:
+    assert built.filter(pl.col("role") == "holdout")["listing_day"].unique().to_list() == [HELD_OUT]
+    assert built["listing_day"].max() == HELD_OUT
+
+
+def test_the_first_landing_day_has_no_day_before_it_and_is_dropped_and_counted(
+    loaded: Settings, built: pl.DataFrame
+) -> None:
+    lake = Lake(loaded)
+    days = lake.read_day(RANKING_DAYS, LAST).filter(pl.col("listing_day") == lake.first_day())
+    assert days["role"].to_list() == ["dropped"]
+    assert days["listings"][0] > 0
+    assert built["listing_day"].min() > lake.first_day()
+
+
+def test_labels_equal_a_walk_through_the_events_one_by_one(
+    loaded: Settings, built: pl.DataFrame
+) -> None:
+    known = Lake(loaded).read_window(EVENTS, LAST, 11).sort("ts", "event_id")
+    last_seen: dict[tuple[str, str, str], tuple[str | None, date]] = {}
+    began: dict[str, date] = {}
+    carted: dict[str, set[str]] = defaultdict(set)
+    for event in known.iter_rows(named=True):
+        where = (event["user_id"], event["session_id"], event["item_id"])
+        if event["event_type"] == "impression":
+            listing, day = event["listing_id"], event["ts"].date()
+            if listing:
+                began.setdefault(listing, day)
+            last_seen[where] = (listing, began.get(listing, day))
+        elif event["event_type"] == "cart" and where in last_seen:
+            listing, day = last_seen[where]
+            if listing and event["ts"].date() <= day + timedelta(days=1):
+                carted[listing].add(event["item_id"])
+    measured = built.filter("is_measured")
+    positives = measured.filter(pl.col("label") == 1).select("group_id", "item_id")
+    groups = set(measured["group_id"])
+    expected = {(one, item) for one in groups for item in carted.get(one, ())}
+    assert set(positives.iter_rows()) == expected
+    assert expected
+
+
+def test_measured_lists_are_whole_and_training_lists_keep_a_fifth_of_their_negatives(
+    loaded: Settings, built: pl.DataFrame
+) -> None:
+    shown = (
+        Lake(loaded)
+        .read_window(EVENTS, LAST, 11)
+        .filter(pl.col("event_type") == "impression")
+        .group_by(group_id="listing_id")
+        .agg(shown=pl.col("item_id").n_unique())
+    )
+    whole = built.filter("is_measured").group_by("group_id").len().join(shown, on="group_id")
+    assert whole.filter(pl.col("len") != pl.col("shown")).is_empty()
+    trained = built.filter("is_trained")
+    sizes = (
+        trained.group_by("group_id").agg(pl.len(), pl.col("label").sum()).join(shown, on="group_id")
+    )
+    assert sizes["label"].min() >= 1
+    kept = (sizes["len"] - sizes["label"]).sum() / (sizes["shown"] - sizes["label"]).sum()
+    assert kept == pytest.approx(0.2, abs=0.02)
+
+
+def test_counters_are_those_of_the_day_before_each_listing(
+    loaded: Settings, built: pl.DataFrame
+) -> None:
+    lake = Lake(loaded)
+    for listed in (HELD_OUT, HELD_OUT - timedelta(days=2)):
+        before = lake.read_day(ITEM_FEATURES, listed - timedelta(days=1))
+        rows = built.filter(pl.col("listing_day") == listed).join(
+            before.select("item_id", then="views_7"), on="item_id", how="left"
+        )
+        assert rows["item_views_7"].cast(pl.Int64).equals(rows["then"], check_names=False)
+
+
+def test_building_again_gives_the_same_rows(loaded: Settings, built: pl.DataFrame) -> None:
+    again, _ = g.build(Lake(loaded), LAST)
+    keys = ["group_id", "item_id"]
+    assert again.sort(keys).equals(built.select(again.columns).sort(keys))
+
+
+def test_groups_do_not_know_what_was_received_after_the_day(
+    loaded: Settings, tmp_path: Path
+) -> None:
+    """Groups of the day before, built while a later day lies in the lake, read nothing of it."""
+    lake = Lake(loaded)
+    rows, _ = g.build(lake, HELD_OUT)
+    newest = {max(days) for name, days in lake._inputs.items() if days}
+    assert max(newest) == str(HELD_OUT)
+    assert rows["listing_day"].max() == HELD_OUT - timedelta(days=1)
