@@ -88,5 +88,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark session of the test run; engines find it by asking for theirs."""
     home = tmp_path_factory.mktemp("spark")
     session = engines.spark_session(Settings(home=home, engine="spark", mlflow_url="", memory_gb=1))
+    # A statement over ten rows takes half the time when Spark interprets instead of compiling it.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
