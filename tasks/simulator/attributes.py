@@ -43,7 +43,7 @@ CATEGORIES = (
     Category("heels", S, 4, 7500, 1.0, 0.0, "bags", "boots", 6),
     Category("sandals", S, 3, 4900, 0.6, 0.3, "sunglasses", "sunglasses", 7),
     Category("running_shoes", S, 3, 9500, 0.45, 0.5, "sportswear", "underwear", 5),
-    Category("bags", A, 5, 6900, 0.75, 0.15, "jewellery", "watches"),
+    Category("bags", A, 8, 6900, 0.75, 0.15, "jewellery", "watches"),
     Category("belts", A, 2, 2900, 0.35, 0.6, "jeans", "shirts"),
     Category("scarves", A, 2, 2500, 0.6, 0.3, "hats", "outerwear", 12),
     Category("hats", A, 2, 2200, 0.4, 0.4, "scarves", "jeans", 12),
@@ -92,49 +92,49 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 ATTRIBUTES = (
-    Attribute(BRAND, {C: 0.75, S: 0.85, A: 0.65, H: 0.4, B: 0.85}, counted=0.025, zipf=0.9),
+    Attribute(BRAND, {C: 0.95, S: 1.0, A: 0.85, H: 0.55, B: 1.0}, counted=0.025, zipf=0.9),
     Attribute(
         COLOUR,
-        {C: 0.6, S: 0.5, A: 0.6, H: 0.6},
+        {C: 0.75, S: 0.6, A: 0.75, H: 0.8},
         _words("black white grey navy blue beige brown red green pink yellow purple"),
     ),
     Attribute(SIZE, {C: 0.65, S: 0.75}, CLOTHES_SIZES + SHOE_SIZES, zipf=0.0),
     Attribute(GENDER, {C: 0.8, S: 0.8, A: 0.6, B: 0.5}, ("women", "men", "unisex"), zipf=0.0),
     Attribute(
         STYLE,
-        {C: 0.5, S: 0.4, A: 0.4, H: 0.5},
+        {C: 0.35, S: 0.3, A: 0.3, H: 0.35},
         _words("classic casual romantic sporty boho minimal street vintage"),
         zipf=0.5,
     ),
     Attribute(
         "material",
-        {C: 0.4, S: 0.4, A: 0.45, H: 0.45},
+        {C: 0.25, S: 0.3, A: 0.4, H: 0.4},
         _words(
             "cotton wool linen silk viscose polyester leather suede denim wood glass metal jute"
         ),
     ),
     Attribute(
         "pattern",
-        {C: 0.35, A: 0.2, H: 0.3},
+        {C: 0.2, A: 0.15, H: 0.2},
         _words("plain striped checked floral dotted animal abstract logo"),
     ),
-    Attribute("fit", {C: 0.3}, _words("regular slim loose oversized tailored")),
+    Attribute("fit", {C: 0.15}, _words("regular slim loose oversized tailored")),
     Attribute(
         "occasion",
-        {C: 0.25, S: 0.25, A: 0.3},
+        {C: 0.1, S: 0.1, A: 0.15},
         _words("everyday work party wedding sport travel home"),
     ),
-    Attribute("heel_height", {S: 0.4}, _words("flat low middle high")),
-    Attribute("room", {H: 0.4}, _words("bedroom kitchen living bathroom nursery garden")),
+    Attribute("heel_height", {S: 0.25}, _words("flat low middle high")),
+    Attribute("room", {H: 0.3}, _words("bedroom kitchen living bathroom nursery garden")),
     Attribute(
         "scent",
         {B: 0.55, H: 0.15},
         _words("none rose citrus vanilla musk lavender wood marine fig amber"),
     ),
     Attribute("skin_type", {B: 0.5}, _words("all dry oily mixed sensitive")),
-    Attribute("vegan", {B: 0.25}, ("yes", "no"), zipf=0.3),
+    Attribute("vegan", {B: 0.15}, ("yes", "no"), zipf=0.3),
     Attribute(
-        "eco_label", {C: 0.15, H: 0.15, B: 0.2}, _words("none organic recycled fairtrade"), zipf=1.2
+        "eco_label", {C: 0.1, H: 0.1, B: 0.15}, _words("none organic recycled fairtrade"), zipf=1.2
     ),
     Attribute(COLLECTION, EVERYWHERE, counted=0.03, zipf=0.4),
     Attribute(SEASON, {C: 0.0, S: 0.0}, _words("all spring summer autumn winter"), zipf=0.6),
@@ -180,7 +180,7 @@ class Trait:
 
 
 TRAITS = (
-    Trait("expecting_child", 0.65, ("babywear", "prams"), ("babywear", "prams"), 14, 14, 100),
+    Trait("expecting_child", 0.75, ("babywear", "prams"), ("babywear", "prams"), 14, 14, 100),
     Trait("taking_up_running", 0.4, ("sportswear", "hats"), ("running_shoes",), 12, 12, 100),
     Trait("moving_house", 0.4, ("bedding", "lighting", "storage"), ("rugs",), 14, 12, 100),
 )

@@ -73,7 +73,7 @@ class Parameters:
     next_category_later: float = 0.4
     same_style: float = 0.45
     next_style: float = 0.4
-    interest_sd: float = 1.3
+    interest_sd: float = 1.5
     wrong_gender: float = -3.0
     trait_interest: float = 4.3
 
@@ -103,8 +103,8 @@ class Parameters:
     rest_days: int = 10
     trait_need: float = 2.8
     need_in_orders: float = 0.5
-    view_intercept: float = -1.95
-    view_slope: float = 0.9
+    view_intercept: float = -2.05
+    view_slope: float = 1.0
     cart_intercept: float = -3.95
     cart_slope: float = 0.85
     favorite_intercept: float = -4.3
