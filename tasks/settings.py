@@ -217,7 +217,7 @@ class SASRecOptions(Section):
     dropout: float = Field(0.1, ge=0, lt=1, description="share of activations dropped in training")
     epochs: int = Field(1, ge=1, le=1000, description="passes over the windows")
     min_steps: int = Field(
-        160, ge=1, le=10**6, description="a small shop gets epochs until it has had these steps"
+        100, ge=1, le=10**6, description="a small shop gets epochs until it has had these steps"
     )
     batch: int = Field(32, ge=1, le=4096, description="windows in a step")
     learning_rate: float = Field(5e-3, gt=0, le=1, description="step of Adam")
