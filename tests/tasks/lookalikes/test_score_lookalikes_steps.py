@@ -1,54 +1,142 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
+from tasks import columns as c
 from tasks import score_lookalikes
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.lake.lake import Lake
-from tasks.lake.tables import LOOKALIKE_FEATURES, LOOKALIKE_SCORES, THRESHOLD_CARDS
+from tasks.lake.tables import (
+    CUSTOMERS,
+    EVENTS,
+    ITEM_ATTRIBUTES,
+    ITEMS,
+    LOOKALIKE_FEATURES,
+    LOOKALIKE_SCORES,
+    THRESHOLD_CARDS,
+)
+from tasks.landing.manifest import write_landing_day
 from tasks.lookalikes.registry import segments
-from tasks.settings import Settings
+from tasks.settings import Lookalikes, Settings
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY
+from tests.rows import rows
 
-LAST = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
+SHOP_LAST_DAY = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
+FIRST, DAYS, CUSTOMERS_COUNT = date(2026, 3, 1), 30, 400
+LAST = FIRST + timedelta(days=DAYS - 1)
+CATEGORIES = ("bags", "belts", "hats", "rugs")
 
 
-def test_every_segment_has_a_card_on_the_day_that_trains(loaded: Settings) -> None:
+def events_of(day: date, generator: np.random.Generator) -> pl.DataFrame:
+    """Every third customer looks at bags mostly; one look in thirty ends in an order."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    found = []
+    for number in np.flatnonzero(generator.random(CUSTOMERS_COUNT) < 0.5):
+        share = [0.7, 0.1, 0.1, 0.1] if number % 3 == 0 else [0.04, 0.32, 0.32, 0.32]
+        for item in generator.choice(40, 3, p=np.repeat(share, 10) / 10):
+            kinds = (c.VIEW, c.ORDER) if generator.random() < 1 / 30 else (c.VIEW,)
+            found += [(f"u{number:03d}", f"i{item:02d}", kind) for kind in kinds]
+    given = [
+        {c.EVENT_ID: f"{day}-{place}", c.USER_ID: u, c.ITEM_ID: i, c.EVENT_TYPE: kind, c.TS: noon}
+        for place, (u, i, kind) in enumerate(found)
+    ]
+    return rows(EVENTS, *given)
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A lake of thirty days in which taste for bags shows."""
+    home = tmp_path_factory.mktemp("month")
+    settings = Settings(
+        home=home, mlflow_url="", min_free_gb=0, lookalikes=Lookalikes(min_seeds=10)
+    )
+    lake, generator = Lake(settings), np.random.default_rng(2)
+    ids = [(f"i{item:02d}", CATEGORIES[item // 10], f"b{item % 10}") for item in range(40)]
+    items = rows(
+        ITEMS, *({c.ITEM_ID: i, c.CATEGORY_GROUP: "g", c.CATEGORY: kind} for i, kind, _ in ids)
+    )
+    pairs = [
+        (i, *pair) for i, kind, brand in ids for pair in (("category", kind), ("brand", brand))
+    ]
+    attributes = rows(
+        ITEM_ATTRIBUTES, *({c.ITEM_ID: i, c.ATTRIBUTE: name, c.VALUE: v} for i, name, v in pairs)
+    )
+    people = rows(CUSTOMERS, *({c.USER_ID: f"u{number:03d}"} for number in range(CUSTOMERS_COUNT)))
+    for day in (FIRST + timedelta(days=number) for number in range(DAYS)):
+        write_landing_day(settings.landing, day, {}, "test")
+        lake.write_day(EVENTS, day, events_of(day, generator))
+        for table, frame in ((ITEMS, items), (ITEM_ATTRIBUTES, attributes), (CUSTOMERS, people)):
+            lake.write_day(table, day, frame)
+    return settings
+
+
+def test_a_segment_is_listed_scored_and_published(month: Settings) -> None:
+    assert score_lookalikes.list_segments(LAST, month) == list(segments())
+    for name in segments():
+        score_lookalikes.score_segment(LAST, month, name)
+    assert score_lookalikes.publish_lookalikes(LAST, month) == {
+        "segments": len(segments()),
+        "offered": 1,
+        "refused": len(segments()) - 1,
+    }
+    lake = Lake(month)
+    card = lake.read_day(THRESHOLD_CARDS, LAST, "bag_buyers")
+    assert set(card["verdict"]) == {"ok"}
+    scores = lake.read_day(LOOKALIKE_SCORES, LAST, "bag_buyers")
+    lovers = pl.col(c.USER_ID).str.slice(1).cast(pl.Int64) % 3 == 0
+    assert (
+        scores.filter(lovers)[c.PROBABILITY].mean()
+        > 2 * scores.filter(~lovers)[c.PROBABILITY].mean()
+    )
+    assert scores.height == card["audience_size"].max()
+
+
+def test_scoring_again_gives_equal_hashes(month: Settings) -> None:
+    lake = Lake(month)
+    key = (LAST, "bag_buyers")
+    before = [lake.ledger.written(table)[key] for table in (LOOKALIKE_SCORES, THRESHOLD_CARDS)]
+    score_lookalikes.score_segment(LAST, month, "bag_buyers")
+    lake = Lake(month)
+    after = [lake.ledger.written(table)[key] for table in (LOOKALIKE_SCORES, THRESHOLD_CARDS)]
+    assert [record.row_hash for record in after] == [record.row_hash for record in before]
+    assert [record.version for record in after] == [record.version + 1 for record in before]
+
+
+def test_a_card_of_a_short_history_refuses(loaded: Settings) -> None:
     lake = Lake(loaded)
-    assert lake.parts(THRESHOLD_CARDS, LAST) == list(segments())
-    assert lake.parts(LOOKALIKE_SCORES, LAST) == list(segments())
-    # Twelve days reach no training anchor: the card says so.
-    assert set(lake.read_day(THRESHOLD_CARDS, LAST)["verdict"]) == {"too few"}
+    assert lake.parts(THRESHOLD_CARDS, SHOP_LAST_DAY) == list(segments())
+    assert set(lake.read_day(THRESHOLD_CARDS, SHOP_LAST_DAY)["verdict"]) == {"too few"}
 
 
 def test_features_end_the_day_before(loaded: Settings) -> None:
-    assert Lake(loaded).read_day(LOOKALIKE_FEATURES, LAST).height > 0
-    first = score_lookalikes.write_features(SHOP_FIRST_DAY, loaded)
-    assert first == 0
+    assert Lake(loaded).read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY).height > 0
+    assert score_lookalikes.write_features(SHOP_FIRST_DAY, loaded) == 0
+
+
+def test_shares_of_an_attribute_sum_to_one(loaded: Settings) -> None:
+    features = Lake(loaded).read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY)
+    single = features.filter(pl.col(c.ATTRIBUTE) == "category")
+    sums = single.group_by(c.USER_ID).agg(pl.col("share").sum())["share"]
+    assert sums.to_list() == pytest.approx([1.0] * len(sums))
 
 
 def test_a_superseded_day_lists_nothing_and_stays_green(loaded: Settings) -> None:
-    day = LAST - timedelta(days=1)
+    day = SHOP_LAST_DAY - timedelta(days=1)
     assert score_lookalikes.list_segments(day, loaded) == []
     assert score_lookalikes.publish_lookalikes(day, loaded) == {"segments": 0}
 
 
-def test_an_unknown_segment_is_refused(loaded: Settings) -> None:
+def test_an_unknown_segment_is_refused(month: Settings) -> None:
     with pytest.raises(ContractViolation, match="no look-alike segment"):
-        score_lookalikes.score_segment(LAST, loaded, "nobody")
+        score_lookalikes.score_segment(LAST, month, "nobody")
 
 
-def test_a_missing_card_is_named(settings: Settings, shop: object) -> None:
-    without = Settings(home=settings.home, landing_folder=shop, mlflow_url="", min_free_gb=0)
+def test_a_missing_card_is_named(settings: Settings, tmp_path: Path) -> None:
+    write_landing_day(tmp_path / "landing", LAST, {}, "test")
     with pytest.raises(InputNotReady, match=", ".join(segments())):
-        score_lookalikes.publish_lookalikes(LAST, without)
-
-
-def test_shares_of_an_attribute_sum_to_one(loaded: Settings) -> None:
-    features = Lake(loaded).read_day(LOOKALIKE_FEATURES, LAST)
-    single = features.filter(pl.col("attribute") == "category")
-    sums = single.group_by("user_id").agg(pl.col("share").sum())["share"]
-    assert sums.to_list() == pytest.approx([1.0] * len(sums))
+        score_lookalikes.publish_lookalikes(LAST, settings)
