@@ -168,10 +168,10 @@ class PopularOptions(Section):
     """Generator `popular`."""
 
     half_life_days: float = Field(
-        3.0, gt=0, le=365, description="age at which an interaction counts half"
+        7.0, gt=0, le=365, description="age at which an interaction counts half"
     )
     city_prior: float = Field(
-        200.0, gt=0, le=1e6, description="weight of what sells everywhere in a city's shares"
+        1000.0, gt=0, le=1e6, description="weight of what sells everywhere in a city's shares"
     )
 
 
