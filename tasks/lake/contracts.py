@@ -67,9 +67,12 @@ def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         ContractViolation: naming the rule, how many rows break it and up to three of them.
     """
     _check_schema(table, frame)
-    for rule, broken in _breaches(table, frame):
-        if broken.height:
-            raise ContractViolation(_complaint(table, rule, broken))
+    rules = dict(_rules(table))
+    # One pass over the frame for all rules: a table has dozens, and most days break none.
+    broken = frame.select(rule.any().alias(name) for name, rule in rules.items())
+    for name, rule in rules.items():
+        if broken[name].item():
+            raise ContractViolation(_complaint(table, name, frame.filter(rule)))
     if frame.height < table.min_rows:
         raise ContractViolation(
             f"{table.name}: rows >= {table.min_rows} broken by 1 day: {frame.height} rows"
@@ -97,23 +100,22 @@ def _check_schema(table: Table, frame: pl.DataFrame) -> None:
         )
 
 
-def _breaches(table: Table, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def _rules(table: Table) -> Iterator[tuple[str, pl.Expr]]:
+    """Yield each rule's words, and the rows that break it."""
     for name, column in table.columns.items():
         values = pl.col(name)
-        if not column.nullable and frame[name].null_count():
-            yield f"{name} is never null", frame.filter(values.is_null())
+        if not column.nullable:
+            yield f"{name} is never null", values.is_null()
         if column.dtype in (pl.Float64, pl.Float32):
-            yield f"{name} is finite", frame.filter(~values.is_finite())
+            yield f"{name} is finite", ~values.is_finite()
         if column.low is not None:
-            yield f"{name} >= {column.low}", frame.filter(values < column.low)
+            yield f"{name} >= {column.low}", values < column.low
         if column.high is not None:
-            yield f"{name} <= {column.high}", frame.filter(values > column.high)
+            yield f"{name} <= {column.high}", values > column.high
         if column.values is not None:
-            yield (
-                f"{name} is one of {', '.join(column.values)}",
-                frame.filter(~values.is_in(column.values)),
-            )
-    yield f"one row per {', '.join(table.key)}", frame.filter(pl.struct(table.key).is_duplicated())
+            allowed = ", ".join(column.values)
+            yield f"{name} is one of {allowed}", ~values.is_in(column.values)
+    yield f"one row per {', '.join(table.key)}", pl.struct(table.key).is_duplicated()
 
 
 def _complaint(table: Table, rule: str, broken: pl.DataFrame) -> str:

@@ -12,14 +12,16 @@ def row_hash(frame: pl.DataFrame) -> str:
     """Return sha256 over names, types and values in row order; floats count bit by bit."""
     digest = hashlib.sha256()
     for column in frame.get_columns():
-        digest.update(f"{column.name}:{column.dtype}:{column.len()}".encode())
+        header = (column.name, column.dtype, column.len(), column.null_count())
+        digest.update(repr(header).encode())
         for piece in _pieces(column):
             digest.update(piece)
     return digest.hexdigest()
 
 
 def _pieces(column: pl.Series) -> Iterator[bytes]:
-    yield column.is_null().to_numpy().tobytes()
+    if column.null_count():
+        yield column.is_null().to_numpy().tobytes()
     if column.dtype == pl.String:
         text = column.fill_null("")
         yield text.str.len_bytes().to_numpy().tobytes()
@@ -28,5 +30,7 @@ def _pieces(column: pl.Series) -> Iterator[bytes]:
         yield column.list.len().fill_null(0).to_numpy().tobytes()
         yield from _pieces(column.explode())
     else:
-        physical = column.to_physical()
-        yield physical.fill_null(False if physical.dtype == pl.Boolean else 0).to_numpy().tobytes()
+        values = column.to_physical()
+        if values.null_count():
+            values = values.fill_null(False if values.dtype == pl.Boolean else 0)
+        yield values.to_numpy().tobytes()
