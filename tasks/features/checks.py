@@ -101,7 +101,7 @@ def _free_items(received: Received) -> float | None:
 
 CHECKS = (
     Check("events", c.EVENT_ID, "volume against 7 days", _volume, (0.3, 3.0), (None, 20.0)),
-    Check("events", c.RECEIVED_AT, "hours silent at the end", _hours_silent, (0.0, 6.0)),
+    Check("events", c.RECEIVED_AT, "hours silent at the end", _hours_silent, (0.0, 14.0)),
     Check("events", c.SESSION_ID, "share null", _null_sessions),
     Check("events", c.PRICE, "share null in orders", _unpriced_orders, (None, 0.05)),
     Check("events", c.POSITION, "share null in impressions", _unplaced_impressions, (None, 0.05)),
