@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.ledger import days_between
-from tasks.lake.tables import CANDIDATES, SEGMENT_SCORES, USER_FACETS
+from tasks.lake.tables import CANDIDATES, EVENTS, SEGMENT_SCORES, USER_FACETS
 from tasks.settings import Settings
 from tasks.steps import run_dag
 from tasks.training import WEEK, is_weekly
@@ -45,7 +45,7 @@ def pieces(first: date, last: date, settings: Settings) -> Iterator[Piece]:
     preferred = last - timedelta(days=listings + 1)
     proposed = preferred - timedelta(days=WEEK)
     for day in days_between(first, last):
-        yield "build_features", None, day
+        yield "build_features", None if day >= preferred else "ingest", day
         if day >= preferred:
             yield "compute_facet_weights", "write_user_facets", day
         if day >= proposed and is_weekly(day):
@@ -53,10 +53,11 @@ def pieces(first: date, last: date, settings: Settings) -> Iterator[Piece]:
 
 
 def _is_done(piece: Piece, settings: Settings) -> bool:
-    dag, _, day = piece
-    last_table: dict[str, Table] = {
-        "build_features": SEGMENT_SCORES,
-        "compute_facet_weights": USER_FACETS,
-        "train_candidates": CANDIDATES,
+    dag, step, day = piece
+    last_table: dict[tuple[str, str | None], Table] = {
+        ("build_features", "ingest"): EVENTS,
+        ("build_features", None): SEGMENT_SCORES,
+        ("compute_facet_weights", "write_user_facets"): USER_FACETS,
+        ("train_candidates", None): CANDIDATES,
     }
-    return Lake(settings).has_day(last_table[dag], day)
+    return Lake(settings).has_day(last_table[dag, step], day)
