@@ -36,6 +36,7 @@ BACKFILLED_DAYS = 3
 ACTIVE_RUNS = 2
 POLL_SECONDS = 3
 SCHEDULE_SECONDS = 30
+STILL_SECONDS = 120
 WAIT_MINUTES = 30
 LOG_LINES = 20
 INTERRUPTED = 130
@@ -82,7 +83,7 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
     days = days_between(asked, last)
     airflow = Airflow(family.airflow_url)
     begin(airflow, days)
-    runs = watch(airflow, days, settings)
+    runs = watch(airflow, days, settings, family)
     print_result(last, settings, runs, family)
 
 
@@ -141,15 +142,14 @@ def begin(airflow: Airflow, days: list[date]) -> None:
         airflow.trigger(ROOT_DAG, days[-1])
 
 
-def watch(airflow: Airflow, days: list[date], settings: Settings) -> list[Record]:
+def watch(airflow: Airflow, days: list[date], settings: Settings, family: Family) -> list[Record]:
     """Return the runs of the days when all are done, showing what happens meanwhile.
 
     Raises:
-        RunFailed: a task failed, unless it is the gate's refusal; or it takes too long.
+        RunFailed: a task failed, unless it is the gate's refusal; or nothing moves any more.
     """
-    deadline = time.monotonic() + WAIT_MINUTES * 60
-    wanted, told = len(CHAIN) * len(days), ""
-    while time.monotonic() < deadline:
+    wanted, told, moved = len(CHAIN) * len(days), "", time.monotonic()
+    while True:
         runs = airflow.runs(CHAIN, days)
         for run in runs:
             if run["state"] == "failed":
@@ -159,9 +159,20 @@ def watch(airflow: Airflow, days: list[date], settings: Settings) -> list[Record
             return runs
         if (line := progress(airflow, runs, done)) != told:
             say(line)
-            told = line
+            told, moved = line, time.monotonic()
+        refuse_standstill(time.monotonic() - moved, told, family)
         time.sleep(POLL_SECONDS)
-    raise RunFailed(f"not done after {WAIT_MINUTES} minutes: {told}; look at {airflow.url}")
+
+
+def refuse_standstill(seconds: float, told: str, family: Family) -> None:
+    """Accept that nothing changes for a while, but not for ever or with a component down.
+
+    Raises:
+        RunFailed: naming what is down, or what was last seen.
+    """
+    down = standalone.unhealthy(family) if seconds > STILL_SECONDS else []
+    if down or seconds > WAIT_MINUTES * 60:
+        raise RunFailed(f"nothing moved for {seconds:.0f} s ({told}); down: {', '.join(down)}")
 
 
 def progress(airflow: Airflow, runs: list[Record], done: int) -> str:

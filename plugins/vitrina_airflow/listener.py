@@ -7,7 +7,9 @@ the scheduler; for neither Airflow calls a task callback.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from airflow.listeners import hookimpl
@@ -21,19 +23,45 @@ from vitrina_airflow.runbook import KILLED, action_for
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class FailedRun:
+    """What an alert needs of a run, read while the scheduler's session holds it."""
+
+    dag_id: str
+    run_id: str
+    day: str
+    kind: str
+    docstring: str | None
+
+
 @hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow's record)
     """Alert the failed tasks of a run that are not in the book yet.
 
     A run that a person set to failed alerts nobody.
     """
-    if "manually set" not in msg:
-        for failure in _failures(dag_run):
-            raise_alert(failure, Settings())
+    if "manually set" in msg:
+        return
+    failed = FailedRun(
+        dag_id=dag_run.dag_id,
+        run_id=dag_run.run_id,
+        day=dag_run.partition_key or "no day",
+        kind=kind_of(dag_run.run_type, dag_run.consumed_asset_events),
+        docstring=dag_run.dag.doc_md,
+    )
+    # In a thread of its own: sessions are per thread, and closing one here would take the
+    # scheduler's records from under it. Nor does the scheduler wait for a webhook.
+    threading.Thread(target=alert_unknown, args=(failed,), name="alert").start()
 
 
-def _failures(run: Any) -> Iterator[Failure]:  # noqa: ANN401 (Airflow's record)
-    for ti in run.get_task_instances(state=["failed"]):
+def alert_unknown(failed: FailedRun) -> None:
+    """Alert the failed tasks of the run, as far as no callback did."""
+    for failure in _failures(failed):
+        raise_alert(failure, Settings())
+
+
+def _failures(failed: FailedRun) -> Iterator[Failure]:
+    for ti in _failed_tasks(failed):
         yield Failure(
             dag_id=ti.dag_id,
             task_id=ti.task_id,
@@ -41,11 +69,28 @@ def _failures(run: Any) -> Iterator[Failure]:  # noqa: ANN401 (Airflow's record)
             try_number=ti.try_number,
             map_index=ti.map_index,
             map_key=ti.rendered_map_index or "",
-            day=run.partition_key or "no day",
-            kind=kind_of(run.run_type, run.consumed_asset_events),
+            day=failed.day,
+            kind=failed.kind,
             error=KILLED,
             line="the task's process ended without a word (out of memory, or a restart)",
-            action=action_for(run.dag.doc_md, KILLED),
+            action=action_for(failed.docstring, KILLED),
             log_url=ti.log_url,
             mlflow_url=MLFLOW_RUN.get_link(None, ti_key=ti.key),
         )
+
+
+def _failed_tasks(failed: FailedRun) -> list[Any]:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.scalars(
+            select(TaskInstance).where(
+                TaskInstance.dag_id == failed.dag_id,
+                TaskInstance.run_id == failed.run_id,
+                TaskInstance.state == "failed",
+            )
+        ).all()
+        session.expunge_all()
+    return list(found)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-GRACE_SECONDS = 15.0
+GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)

@@ -104,12 +104,8 @@ def start(settings: Settings, variables: Mapping[str, str] | None = None) -> pro
         ROOT,
         _log(settings, "standalone"),
     )
-    return processes.remember(
-        _pid_file(settings),
-        leader.pid,
-        f"http://{HOST}:{airflow_port}",
-        f"http://{HOST}:{mlflow_port}",
-    )
+    addresses = (f"http://{HOST}:{airflow_port}", f"http://{HOST}:{mlflow_port}")
+    return _remember(settings, leader.pid, *addresses)
 
 
 def stop(settings: Settings) -> int:
@@ -135,23 +131,43 @@ def wait_until_healthy(settings: Settings, family: processes.Family) -> None:
 
 
 def unhealthy(family: processes.Family) -> list[str]:
-    """Return the components that are not healthy, `api-server` alone while nothing answers."""
+    """Return the components that are not healthy."""
+    states = _health(family)
+    missing = [name for name, state in states.items() if state["status"] != "healthy"]
+    return missing + ([] if _mlflow_answers(family) else ["mlflow"])
+
+
+def _health(family: processes.Family) -> dict[str, dict[str, str]]:
     import requests
 
     try:
-        states = requests.get(f"{family.airflow_url}/api/v2/monitor/health", timeout=10).json()
-        requests.get(f"{family.mlflow_url}/health", timeout=10).raise_for_status()
-    except (requests.RequestException, ValueError) as error:
-        return ["mlflow" if family.mlflow_url in str(error) else "api-server"]
-    return [name for name, state in states.items() if state["status"] != "healthy"]
+        answer = requests.get(f"{family.airflow_url}/api/v2/monitor/health", timeout=10)
+        states: dict[str, dict[str, str]] = answer.json()
+    except (requests.RequestException, ValueError):
+        return {"api-server": {"status": "silent"}}
+    return states
+
+
+def _mlflow_answers(family: processes.Family) -> bool:
+    import requests
+
+    try:
+        return bool(requests.get(f"{family.mlflow_url}/health", timeout=10).ok)
+    except requests.RequestException:
+        return False
 
 
 def serve() -> int:
     """Be the parent: migrate, fork the components, wait; end them all on SIGTERM."""
-    children: list[Child] = [_start_mlflow(Settings())]
+    settings = Settings()
+    # Here as well as in `start`, which may be interrupted before it has written the file.
+    _remember(settings, os.getpid(), os.environ["AIRFLOW__API__BASE_URL"], settings.tracking_url)
+    children: list[Child] = [_start_mlflow(settings)]
     signal.signal(signal.SIGTERM, _end_all(children))
     _import_what_components_share()
-    _in_fork(_migrate).wait()
+    if _in_fork(_migrate).wait() != 0:
+        _end_all(children)()
+        return 1
     children += [_in_fork(_component(name)) for name in COMPONENTS if name != SCHEDULER]
     _import_what_tasks_share()
     children.append(_in_fork(_component(SCHEDULER)))
@@ -260,7 +276,7 @@ def _start_mlflow(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _end_all(children: list[Child]) -> Callable[..., None]:
-    def end(number: int, frame: FrameType | None) -> None:
+    def end(number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         for child in children:
             try:
                 child.terminate()
@@ -294,6 +310,10 @@ def _free_port(wanted: int) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise StartFailed(f"no free port on {HOST}")
+
+
+def _remember(settings: Settings, pid: int, airflow_url: str, mlflow_url: str) -> processes.Family:
+    return processes.remember(_pid_file(settings), pid, airflow_url, mlflow_url)
 
 
 def _pid_file(settings: Settings) -> Path:

@@ -35,7 +35,7 @@ class Vocabulary:
         return len(self.labels) + 1
 
     def codes(self, frame: pl.DataFrame, ids: pl.Series) -> Ints:
-        """Return (ids, columns) codes; 0 for unknown ids, nulls and values never seen."""
+        """Return (ids, columns) codes; 0 for unknown ids and columns, nulls, values never seen."""
         codes = np.zeros((len(ids), len(self.columns)), dtype=np.int64)
         if not self.columns:
             return codes
@@ -49,7 +49,10 @@ class Vocabulary:
 
 
 def _labels(frame: pl.DataFrame, columns: tuple[str, ...], *key: str) -> pl.DataFrame:
-    text = [pl.col(name).cast(pl.String) for name in columns]
+    text = [
+        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(pl.String).alias(name)
+        for name in columns
+    ]
     long = frame.select(*key, *text).unpivot(columns, index=list(key), variable_name="name")
     place = pl.col("name").replace_strict(
         list(columns), list(range(len(columns))), return_dtype=pl.Int64

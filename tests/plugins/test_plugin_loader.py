@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -36,10 +37,8 @@ def loaded() -> dict[str, list[str]]:
     return dict(json.loads(answer.splitlines()[-1]))
 
 
-def _environment() -> dict[str, str]:
-    import os
-
-    return dict(os.environ) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+def _environment(**more: str) -> dict[str, str]:
+    return dict(os.environ) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"} | more
 
 
 def test_nothing_fails_to_load(loaded: dict[str, list[str]]) -> None:
@@ -57,3 +56,19 @@ def test_the_listener_is_registered_once(loaded: dict[str, list[str]]) -> None:
 
 def test_every_task_gets_the_link_to_its_mlflow_run(loaded: dict[str, list[str]]) -> None:
     assert loaded["links"].count("MLflow run") == 1
+
+
+@pytest.mark.parametrize(("host", "refused"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_without_a_login_nothing_starts_on_an_open_address(host: str, refused: bool) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", "from airflow import plugins_manager as p; p._get_plugins()"],
+        cwd=ROOT,
+        env=_environment(
+            AIRFLOW__API__HOST=host, AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True"
+        ),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (answer.returncode != 0) == refused
+    assert ("lets others in: refused" in answer.stderr) == refused

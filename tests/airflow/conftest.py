@@ -1,0 +1,118 @@
+"""One real Airflow for the whole run, over a small shop whose history is loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.settings import Settings
+from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY
+from vitrina_airflow import standalone
+from vitrina_airflow.processes import Family
+from vitrina_airflow.rest import Airflow, Record
+
+LAST_DAY = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
+HERE = Path(__file__).parent
+Alert = dict[str, str]
+
+
+@dataclass
+class Installation:
+    """The running Airflow, its settings, and the alerts that its webhook got."""
+
+    airflow: Airflow
+    family: Family
+    settings: Settings
+    alerts: list[Alert]
+
+    def run_of(self, dag_id: str, run_id: str) -> Record:
+        runs = self.airflow.runs([dag_id], [LAST_DAY])
+        return next(run for run in runs if run["dag_run_id"] == run_id)
+
+    def alerts_of(self, dag_id: str, day: str = str(LAST_DAY)) -> list[Alert]:
+        # Not those of the newest real day, which the schedule runs without a delivery.
+        return [alert for alert in self.alerts if (alert["dag"], alert["day"]) == (dag_id, day)]
+
+
+def eventually(found: Callable[[], Any], what: str, seconds: float = 240) -> Any:  # noqa: ANN401
+    """Return what is found within the seconds, asked for twice a second."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := found():
+            return answer
+        time.sleep(0.5)
+    pytest.fail(f"waited {seconds:.0f} s for {what}")
+
+
+@pytest.fixture(scope="session")
+def webhook() -> Iterator[tuple[str, list[Alert]]]:
+    """The address of a server, and what is posted to it."""
+    posted: list[Alert] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/alerts", posted
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def installation(
+    loaded: Settings,
+    webhook: tuple[str, list[Alert]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Installation]:
+    """A started Airflow whose lake holds the shop's history, the last day included."""
+    home = tmp_path_factory.mktemp("installation")
+    shutil.copytree(loaded.home / "lake", home / "lake")
+    shutil.copytree(loaded.landing, home / "landing")
+    settings = Settings(home=home, min_free_gb=0)
+    family = standalone.start(
+        settings,
+        {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(_dags_with_a_sleeper(home)),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+            "VITRINA_ALERT_WEBHOOK": webhook[0],
+            "VITRINA_MIN_FREE_GB": "0",
+            "VITRINA_RETRIES__SHORT_SECONDS": "2",
+        },
+    )
+    try:
+        standalone.wait_until_healthy(settings, family)
+        airflow = Airflow(family.airflow_url)
+        eventually(lambda: airflow.dag("sleeper") and airflow.dag("retrain_ranker"), "the DAGs")
+        yield Installation(airflow, family, settings, webhook[1])
+    finally:
+        standalone.stop(settings)
+    assert family.members() == []
+
+
+def _dags_with_a_sleeper(home: Path) -> Path:
+    folder = home / "dags"
+    shutil.copytree(standalone.ROOT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE / "sleeper.py", folder)
+    return folder
+
+
+def ended(installation: Installation, run: Record) -> Any:  # noqa: ANN401
+    """Return the run when it is done, None before."""
+    found = installation.run_of(run["dag_id"], run["dag_run_id"])
+    return found if found["state"] in ("success", "failed") else None

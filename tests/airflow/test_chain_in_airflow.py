@@ -1,0 +1,214 @@
+"""The chain in a real Airflow: a day that fails and is mended, runs without a day, killed tasks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tasks.errors import QualityGateFailed
+from tasks.lake.lake import Lake
+from tasks.lake.ledger import Record as Written
+from tasks.lake.tables import EVENTS, ITEM_FEATURES, USER_FACETS
+from tasks.steps import CHAIN
+from tests.airflow.conftest import LAST_DAY, Installation, ended, eventually
+from vitrina_airflow.rest import Record
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+ROOT_DAG, FOLLOWERS = CHAIN[0], CHAIN[1:]
+
+
+def trigger(here: Installation, dag_id: str) -> Record:
+    here.airflow.unpause(dag_id)
+    run_id = here.airflow.trigger(dag_id, LAST_DAY)
+    return eventually(lambda: here.run_of(dag_id, run_id), f"a run of {dag_id}")
+
+
+def task_of(here: Installation, run: Record, task_id: str) -> Record:
+    return next(task for task in here.airflow.tasks(run) if task["task_id"] == task_id)
+
+
+def delivery(here: Installation) -> Path:
+    return next((here.settings.landing / f"dt={LAST_DAY}").glob("events-*.parquet"))
+
+
+def versions(here: Installation) -> dict[str, Written]:
+    lake = Lake(here.settings)
+    return {
+        table.name: lake.ledger.written(table)[LAST_DAY, ""]
+        for table in (EVENTS, ITEM_FEATURES, USER_FACETS)
+    }
+
+
+@pytest.fixture(scope="module")
+def broken(installation: Installation) -> tuple[Record, bytes]:
+    """A run of the root whose delivery was edited after its manifest, and the true bytes."""
+    for dag in FOLLOWERS:
+        installation.airflow.unpause(dag)
+    path = delivery(installation)
+    true = path.read_bytes()
+    path.write_bytes(true + b"edited")
+    run = trigger(installation, ROOT_DAG)
+    return eventually(lambda: ended(installation, run), "the run to fail"), true
+
+
+@pytest.fixture(scope="module")
+def mended(
+    installation: Installation, broken: tuple[Record, bytes]
+) -> tuple[dict[str, Written], dict[str, Record]]:
+    """What the ledger said before, and the runs of the chain once the delivery was mended."""
+    before = versions(installation)
+    delivery(installation).write_bytes(broken[1])
+    installation.airflow.clear_failed(broken[0])
+
+    def done() -> dict[str, Record] | None:
+        runs = {run["dag_id"]: run for run in installation.airflow.runs(CHAIN, [LAST_DAY])}
+        states = [run["state"] in ("success", "failed") for run in runs.values()]
+        return runs if len(states) == len(CHAIN) and all(states) else None
+
+    return before, eventually(done, "the five DAGs", seconds=600)
+
+
+def test_a_broken_delivery_fails_at_once(
+    installation: Installation, broken: tuple[Record, bytes]
+) -> None:
+    task = task_of(installation, broken[0], "ingest")
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+
+
+def test_its_one_alert_says_what_and_where_and_what_to_do(
+    installation: Installation, broken: tuple[Record, bytes]
+) -> None:
+    (alert,) = installation.alerts_of(ROOT_DAG)
+    assert (alert["task"], alert["day"], alert["kind"]) == ("ingest", str(LAST_DAY), "manual")
+    assert alert["error"] == "ContractViolation"
+    assert delivery(installation).name in alert["line"]
+    assert "corrected" in alert["action"]
+    assert alert["log_url"].startswith(installation.airflow.url)
+    assert alert["mlflow_url"].startswith(installation.family.mlflow_url)
+
+
+def test_the_failed_task_links_to_its_mlflow_run(
+    installation: Installation, broken: tuple[Record, bytes]
+) -> None:
+    run_id = requests.utils.quote(broken[0]["dag_run_id"], safe="")
+    path = f"dags/{ROOT_DAG}/dagRuns/{run_id}/taskInstances/ingest/links"
+    links = requests.get(f"{installation.airflow.url}/api/v2/{path}", timeout=60).json()
+    url = links["extra_links"]["MLflow run"]
+    found = requests.get(
+        f"{installation.family.mlflow_url}/api/2.0/mlflow/runs/get",
+        params={"run_id": url.rpartition("/")[2]},
+        timeout=60,
+    ).json()["run"]
+    assert found["info"]["status"] == "FAILED"
+    tags = {tag["key"]: tag["value"] for tag in found["data"]["tags"]}
+    assert (tags["task"], tags["day"], tags["try"]) == ("ingest", str(LAST_DAY), "1")
+
+
+def test_a_log_says_first_what_runs_and_last_what_broke(
+    installation: Installation, broken: tuple[Record, bytes]
+) -> None:
+    task = task_of(installation, broken[0], "ingest")
+    lines = installation.airflow.log_tail(task, 200)
+    ours = [line for line in lines if line.startswith(f"{ROOT_DAG}.ingest {LAST_DAY}")]
+    assert "try 1" in ours[0]
+    assert "ContractViolation" in ours[-1]
+
+
+def test_mended_and_cleared_the_day_runs_through_the_whole_chain(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    states = {dag: run["state"] for dag, run in mended[1].items()}
+    assert {states[dag] for dag in CHAIN if dag != "retrain_ranker"} == {"success"}
+    failed = [
+        task["task_id"]
+        for task in installation.airflow.tasks(mended[1]["retrain_ranker"])
+        if task["state"] == "failed"
+    ]
+    assert failed in ([], ["promote"])
+
+
+def test_a_refusal_by_the_gate_is_one_alert_and_success_is_none(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    refused = mended[1]["retrain_ranker"]["state"] == "failed"
+    alerts = [
+        (alert["task"], alert["error"]) for dag in CHAIN for alert in installation.alerts_of(dag)
+    ]
+    expected = [("ingest", "ContractViolation")]
+    expected += [("promote", QualityGateFailed.__name__)] * refused
+    assert alerts == expected
+
+
+def test_the_day_made_again_is_the_day_made_first(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    for name, record in versions(installation).items():
+        assert record.version > mended[0][name].version
+        assert record.row_hash == mended[0][name].row_hash
+
+
+def test_followers_have_the_root_s_day(
+    mended: tuple[dict[str, Written], dict[str, Record]],
+) -> None:
+    kinds = {dag: run["run_type"] for dag, run in mended[1].items()}
+    assert kinds == {ROOT_DAG: "manual"} | dict.fromkeys(FOLLOWERS, "asset_triggered")
+
+
+def test_mapped_tasks_are_named(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    tasks = installation.airflow.tasks(mended[1]["train_candidates"])
+    names = {task["rendered_map_index"] for task in tasks if task["map_index"] >= 0}
+    assert "popular" in names
+    assert None not in names
+
+
+def test_a_run_without_a_day_fails_and_says_what_to_type(installation: Installation) -> None:
+    url = f"{installation.airflow.url}/api/v2/dags/score_lookalikes/dagRuns"
+    installation.airflow.unpause("score_lookalikes")
+    requests.post(url, json={"logical_date": None}, timeout=60).raise_for_status()
+    (alert,) = eventually(lambda: installation.alerts_of("score_lookalikes", "no day"), "its alert")
+    assert '"partition_key": "2026-01-31"' in alert["line"]
+
+
+@pytest.mark.parametrize("victim", ["task", "task and its supervisor"])
+def test_a_killed_worker_is_one_alert(installation: Installation, victim: str) -> None:
+    known = len(installation.alerts_of("sleeper"))
+    run = trigger(installation, "sleeper")
+    pid = eventually(lambda: task_of(installation, run, "sleep")["pid"], "the task to run")
+    victims = [pid, psutil.Process(pid).ppid()] if victim != "task" else [pid]
+    for number in reversed(victims):
+        os.kill(number, signal.SIGKILL)
+    eventually(lambda: ended(installation, run), "the run to be failed")
+    eventually(lambda: len(installation.alerts_of("sleeper")) > known, "its alert")
+    # The other ways to hear of it take a moment more.
+    with pytest.raises(pytest.fail.Exception):
+        eventually(lambda: len(installation.alerts_of("sleeper")) > known + 1, "another", 15)
+    alert = installation.alerts_of("sleeper")[-1]
+    assert (alert["error"], alert["action"]) == ("process killed", "nothing")
+    assert alert["day"] == str(LAST_DAY)
+
+
+def test_everything_listens_on_this_machine_only(installation: Installation) -> None:
+    members = {process.pid for process in installation.family.members()}
+    listening = {
+        found.laddr.ip
+        for found in psutil.net_connections("inet")
+        if found.status == psutil.CONN_LISTEN and found.pid in members
+    }
+    assert listening == {"127.0.0.1"}
+
+
+def test_an_asset_s_event_carries_what_the_run_was_told(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    url = f"{installation.airflow.url}/api/v2/assets/events"
+    found = requests.get(url, params={"source_dag_id": ROOT_DAG}, timeout=60).json()
+    extras = [json.dumps(event["extra"]) for event in found["asset_events"]]
+    assert any('"origin": "manual"' in extra for extra in extras)
