@@ -2,14 +2,18 @@
 
 A day's features need its events; a ranker of day D reads, for each of its listing days, features
 and facets of the day before and candidates fitted earlier still (one day in seven fits them).
+Deliveries need only landing files, and the rest of a day only deliveries: within each of the two
+phases days are independent, and two processes share them.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import date, timedelta
+from multiprocessing import get_context
 
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
@@ -21,43 +25,81 @@ from tasks.training import WEEK, is_weekly
 
 log = logging.getLogger(__name__)
 
-Piece = tuple[str, str | None, date]
-"""A DAG, one step of it or all, and the day."""
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Steps of one DAG for one day, in order (none: all of them), and the table they end with."""
+
+    dag: str
+    day: date
+    steps: tuple[str, ...]
+    ends_with: Table
+
+    @property
+    def title(self) -> str:
+        """What the progress line calls it."""
+        return f"{self.day} {self.steps[0] if len(self.steps) == 1 else self.dag}"
 
 
 def load_history(first: date, last: date, settings: Settings) -> int:
-    """Run every piece that the lake lacks, day by day; return how many there were."""
+    """Run every piece that the lake lacks; return how many there were."""
     # History is not tracked: its runs would bury those that people look for.
     quiet = settings.model_copy(update={"mlflow_url": ""})
-    todo = [piece for piece in pieces(first, last, settings) if not _is_done(piece, quiet)]
-    started = time.monotonic()
-    for count, (dag, step, day) in enumerate(todo, start=1):
-        run_dag(dag, day, quiet, step)
-        pace = (time.monotonic() - started) / count
-        percent, left = 100 * count // len(todo), pace * (len(todo) - count)
-        log.warning("history %s %s: %d%%, %.0f s to go", day, step or dag, percent, left)
-    return len(todo)
+    lake = Lake(quiet)
+    phases = [
+        [piece for piece in phase if not lake.has_day(piece.ends_with, piece.day)]
+        for phase in (deliveries(first, last), derived(first, last, settings))
+    ]
+    total, done, started = sum(map(len, phases)), 0, time.monotonic()
+    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
+        for phase in phases:
+            running = {pool.submit(run_piece, piece, quiet): piece for piece in phase}
+            for finished in as_completed(running):
+                finished.result()
+                done += 1
+                told = running[finished].title
+                log.warning("history %s: %s", told, _pace(done, total, started))
+    return total
 
 
-def pieces(first: date, last: date, settings: Settings) -> Iterator[Piece]:
-    """Yield what a history of `first` to `last` holds, in an order in which it can run."""
+def run_piece(piece: Piece, settings: Settings) -> None:
+    """Run the piece's steps in this process."""
+    for step in piece.steps or (None,):
+        run_dag(piece.dag, piece.day, settings, step)
+
+
+def deliveries(first: date, last: date) -> list[Piece]:
+    """Return what takes in every day's delivery."""
+    days = days_between(first, last)
+    return [Piece("build_features", day, ("ingest",), EVENTS) for day in days]
+
+
+def derived(first: date, last: date, settings: Settings) -> list[Piece]:
+    """Return what the listings that the first Airflow runs look back on have read.
+
+    Candidates come first, since they take longest.
+    """
     listings = max(settings.ranker.listing_days, settings.facets.fit_days)
-    preferred = last - timedelta(days=listings + 1)
-    proposed = preferred - timedelta(days=WEEK)
-    for day in days_between(first, last):
-        yield "build_features", None if day >= preferred else "ingest", day
-        if day >= preferred:
-            yield "compute_facet_weights", "write_user_facets", day
-        if day >= proposed and is_weekly(day):
-            yield "train_candidates", None, day
+    preferred = max(first, last - timedelta(days=listings))
+    proposed = max(first, preferred - timedelta(days=WEEK))
+    fits = [
+        Piece("train_candidates", day, (), CANDIDATES)
+        for day in days_between(proposed, last)
+        if is_weekly(day)
+    ]
+    counted = ("count_interactions", "rank_segments")
+    days = days_between(preferred, last)
+    features = [Piece("build_features", day, counted, SEGMENT_SCORES) for day in days]
+    facets = ("write_user_facets",)
+    return [
+        *fits,
+        *features,
+        *(Piece("compute_facet_weights", day, facets, USER_FACETS) for day in days),
+    ]
 
 
-def _is_done(piece: Piece, settings: Settings) -> bool:
-    dag, step, day = piece
-    last_table: dict[tuple[str, str | None], Table] = {
-        ("build_features", "ingest"): EVENTS,
-        ("build_features", None): SEGMENT_SCORES,
-        ("compute_facet_weights", "write_user_facets"): USER_FACETS,
-        ("train_candidates", None): CANDIDATES,
-    }
-    return Lake(settings).has_day(last_table[dag, step], day)
+def _pace(done: int, total: int, started: float) -> str:
+    left = (time.monotonic() - started) / done * (total - done)
+    return f"{100 * done // total}%, {left:.0f} s to go"
