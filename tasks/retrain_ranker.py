@@ -83,7 +83,7 @@ def promote(day: date, settings: Settings) -> int:
         )
         return 0
     registry = registry_of(settings)
-    found = registry.version(number)
+    found = promotion.registered(registry, number)
     if not promotion.moves_forward(registry.serving(), found):
         log.info("%s: version %s is not newer than the live one", day, number)
         return 0

@@ -29,7 +29,7 @@ def roll_back(day: date, settings: Settings) -> int:
         raise ContractViolation("say why: set VITRINA_RANKER__ROLLBACK_REASON")
     lake, registry = Lake(settings), registry_of(settings)
     number = promotion.previous(history.moves_until(lake, day), registry.serving())
-    found = registry.version(number)
+    found = promotion.registered(registry, number)
     move = promotion.moved(registry, settings.ranker.model_name, found, "rollback", reason)
     return lake.append_day(ALIAS_MOVES, day, move)
 

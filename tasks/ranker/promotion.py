@@ -32,6 +32,18 @@ def promotable(decision: dict[str, object] | None) -> str | None:
     return str(decision["model_version"]) if decision["decision"] == "pass" else None
 
 
+def registered(registry: Registry, number: str) -> Version:
+    """Return a version that must be there.
+
+    Raises:
+        ContractViolation: the registry does not have it.
+    """
+    found = registry.version(number)
+    if found is None:
+        raise ContractViolation(f"the registry has no version {number}: train the day again")
+    return found
+
+
 def moves_forward(live: Version | None, found: Version) -> bool:
     """Return whether the version may replace the live one: it has seen as late a listing day."""
     if live is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from catboost import CatBoost
 
 ALIAS = "serving"
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 EXPERIMENT = "retrain_ranker"
 TRAINED_THROUGH = "trained_through"
 DAY = "day"
@@ -50,8 +51,8 @@ class Registry(Protocol):
         """Return the model of a version."""
         ...
 
-    def version(self, number: str) -> Version:
-        """Return what is known of a version."""
+    def version(self, number: str) -> Version | None:
+        """Return what is known of a version, None if there is no such one."""
         ...
 
     def serving(self) -> Version | None:
@@ -96,10 +97,10 @@ class FolderRegistry:
 
         return CatBoost().load_model(str(self._folder / number / "model.cbm"), format="cbm")
 
-    def version(self, number: str) -> Version:
-        """Return what is known of a version."""
-        facts = json.loads((self._folder / number / "version.json").read_text())
-        return _version(number, facts)
+    def version(self, number: str) -> Version | None:
+        """Return what is known of a version, None if there is no such one."""
+        path = self._folder / number / "version.json"
+        return _version(number, json.loads(path.read_text())) if path.exists() else None
 
     def serving(self) -> Version | None:
         """Return the live version, None before the first."""
@@ -108,7 +109,6 @@ class FolderRegistry:
 
     def serve(self, number: str) -> None:
         """Make a version the live one."""
-        self.version(number)
         partial = self._folder / f"{ALIAS}.partial"
         partial.write_text(number)
         os.replace(partial, self._folder / ALIAS)
@@ -168,18 +168,21 @@ class MLflowRegistry:
         mlflow.set_registry_uri(self._settings.tracking_url)
         return mlflow.catboost.load_model(f"models:/{self._name}/{number}")
 
-    def version(self, number: str) -> Version:
-        """Return what is known of a version."""
-        return _version(number, self._client.get_model_version(self._name, number).tags)
+    def version(self, number: str) -> Version | None:
+        """Return what is known of a version, None if there is no such one."""
+        return self._found(lambda: self._client.get_model_version(self._name, number))
 
     def serving(self) -> Version | None:
         """Return the live version, None before the first."""
+        return self._found(lambda: self._client.get_model_version_by_alias(self._name, ALIAS))
+
+    def _found(self, ask: Callable[[], Any]) -> Version | None:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = self._client.get_model_version_by_alias(self._name, ALIAS)
+            found = ask()
         except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            if error.error_code in ABSENT:
                 return None
             raise
         return _version(str(found.version), found.tags)

@@ -80,16 +80,28 @@ def _trial(
 
 
 def rivals_of(day: date, first_held_out: date, past: Past, settings: Settings) -> list[Rival]:
-    """Return the incumbent and the model live 14 days ago, those that there are."""
+    """Return the incumbent and the model live 14 days ago, those that the registry still has."""
     numbers = {
         ev.INCUMBENT: history.incumbent(past.decisions, past.moves, first_held_out),
         ev.LIVE_BEFORE: history.live_before(past.moves, day, first_held_out),
     }
-    return [
-        Rival(order, number, registry_of(settings).load(number))
+    found = [
+        _rival(order, number, first_held_out, settings)
         for order, number in numbers.items()
         if number is not None
     ]
+    return [rival for rival in found if rival is not None]
+
+
+def _rival(order: str, number: str, first_held_out: date, settings: Settings) -> Rival | None:
+    """Return a registered model to compare with, if it is there and has not seen the lists."""
+    registry = registry_of(settings)
+    version = registry.version(number)
+    # The lake may outlive a registry, whose successor counts its versions from 1 again.
+    if version is None or version.trained_through >= first_held_out:
+        log.warning("version %s of %s is not in this registry", number, order)
+        return None
+    return Rival(order, number, registry.load(number))
 
 
 def _published(

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.ranker import model as ranker
-from tasks.ranker.registry import MLflowRegistry, Registry, registry_of
+from tasks.ranker.registry import MLflowRegistry, Registry, Version, registry_of
 from tasks.settings import Settings
 
 DAY, THROUGH = date(2026, 3, 10), date(2026, 3, 9)
@@ -23,12 +23,13 @@ def test_a_registry_keeps_versions_and_one_alias(
     registry: Registry, groups: pl.DataFrame, quick: Settings
 ) -> None:
     assert registry.serving() is None
+    assert registry.version("1") is None
     model = ranker.fit(groups, quick.ranker, seed=1, threads=2)
     example = ranker.features(groups.head(3)).to_pandas()
     first = registry.save(model, DAY, THROUGH, example)
     second = registry.save(model, DAY, DAY, example)
     assert (first, second) == ("1", "2")
-    assert registry.version(first).trained_through == THROUGH
+    assert registry.version(first) == Version(first, DAY, THROUGH)
     assert registry.serving() is None
     registry.serve(second)
     assert registry.serving() == registry.version(second)
@@ -52,10 +53,3 @@ def assert_is_usable_elsewhere(registry: MLflowRegistry, number: str) -> None:
     assert (folder / "input_example.json").exists()
     pinned = (folder / "requirements.txt").read_text().split()
     assert any(line.startswith("catboost==") for line in pinned)
-
-
-def test_an_unknown_version_is_never_served(quick: Settings) -> None:
-    registry = registry_of(quick)
-    with pytest.raises(FileNotFoundError):
-        registry.serve("7")
-    assert registry.serving() is None

@@ -133,3 +133,9 @@ def test_after_a_rollback_a_newer_model_moves_the_alias_forward_again(
     decide(quick, "pass", "3")
     assert promote(DAY, quick) == 1
     assert registry.serving() == registry.version("3")
+
+
+def test_a_version_that_the_registry_lost_is_not_promoted(quick: Settings) -> None:
+    decide(quick, "pass", "7")
+    with pytest.raises(ContractViolation, match="no version 7"):
+        promote(DAY, quick)

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker import evaluation as ev
-from tasks.ranker.registry import registry_of
+from tasks.ranker.registry import Version, registry_of
 from tasks.ranker.verdict import Past, Verdict, decision_row, judged
 from tasks.settings import Settings
 from tests.ranking import LAST
@@ -42,8 +42,8 @@ def test_without_an_incumbent_a_better_model_is_registered(
     assert verdict.decision.verdict == "pass"
     assert verdict.incumbent is None
     assert verdict.trained_through == LAST
-    version = registry_of(quick).version(verdict.number or "")
-    assert (version.day, version.trained_through) == (DAY, LAST)
+    number = verdict.number or ""
+    assert registry_of(quick).version(number) == Version(number, DAY, LAST)
 
 
 def test_the_judged_model_has_not_seen_the_held_out_day(
@@ -171,3 +171,16 @@ def test_the_table_holds_the_orders_beside_each_other(
     assert {"ranker", "sf_pos", "popularity", "random", "logged"} == set(found)
     assert found["ranker"] > found["sf_pos"] > found["random"]
     assert main.filter(pl.col("low") > pl.col("value")).is_empty()
+
+
+def test_an_incumbent_that_the_registry_lost_is_not_compared(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    first = verdict_on(groups, quick)
+    row = decision_row(first, quick).with_columns(
+        model_version=pl.lit("77"), trained_through=pl.lit(date(2026, 3, 1)), dt=pl.lit(DAY)
+    )
+    past = Past(row.select(GATE_DECISIONS.stored_schema.names()), NOTHING.moves)
+    second = verdict_on(groups, quick, past)
+    assert second.incumbent is None
+    assert second.decision.verdict == "pass"
