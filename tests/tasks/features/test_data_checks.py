@@ -74,9 +74,12 @@ def test_each_share_sees_the_row_that_breaks_it(
     assert (row[c.VALUE], row["verdict"]) == (1.0, verdict)
 
 
-def test_most_events_set_aside_stop_the_day() -> None:
-    row = of_check(checked(received({}, set_aside=3), 1), "share of received")
-    assert (row[c.VALUE], row["verdict"]) == (3 / 4, "broken")
+@pytest.mark.parametrize(("aside", "verdict"), [(3, "warned"), (99, "broken")])
+def test_a_bot_storm_is_warned_of_and_nothing_but_bots_stops_the_day(
+    aside: int, verdict: str
+) -> None:
+    row = of_check(checked(received({}, set_aside=aside), 1), "share of received")
+    assert (row[c.VALUE], row["verdict"]) == (aside / (aside + 1), verdict)
 
 
 def test_a_day_within_its_bands_is_let_through() -> None:
