@@ -34,6 +34,7 @@ LIVE_BEFORE = "live 14 days ago"
 POPULARITY = "popularity"
 RANDOM = "random"
 LOGGED = "logged"
+REPEATS = "own repeats"
 ALL = "all"
 TOP = 10
 NEW_DAYS = 14
@@ -58,6 +59,7 @@ def with_orders(groups: pl.DataFrame) -> pl.DataFrame:
         popularity.cast(pl.Float64).alias(POPULARITY),
         pl.lit(0.0).alias(RANDOM),
         (-pl.col(c.POSITION).cast(pl.Float64)).alias(LOGGED),
+        pl.col("pair_orders_30").cast(pl.Float64).alias(REPEATS),
         pl.col("user_days_since_event").is_not_null().alias(WARM),
         *(_generator_order(name) for name in GENERATORS),
     )
@@ -70,7 +72,7 @@ def _generator_order(name: str) -> pl.Expr:
 def known_orders(groups: pl.DataFrame) -> list[str]:
     """Return the orders that this source can give: a column without a value is none."""
     shown = groups[LOGGED].null_count() < groups.height
-    others = [LOGGED] if shown else list(GENERATORS)
+    others = [LOGGED] if shown else [*GENERATORS, REPEATS]
     possible = [c.SF_POS, POPULARITY, RANDOM, *others]
     return [name for name in possible if groups[name].null_count() < groups.height]
 
@@ -152,7 +154,9 @@ def top_of_lists(groups: pl.DataFrame, order: str) -> dict[str, float]:
         pl.col("item_price").cast(pl.Float64).mean().alias(f"price@{TOP}"),
         pl.col(POPULARITY).mean().alias(f"popularity@{TOP}"),
         (pl.col("item_age_days") <= NEW_DAYS).mean().alias(f"new items@{TOP}"),
-        (pl.col(c.SELLER_ID).unique_counts().max() / pl.len()).alias(f"top seller@{TOP}"),
+        (pl.col(c.SELLER_ID).drop_nulls().unique_counts().max() / pl.len()).alias(
+            f"top seller@{TOP}"
+        ),
     )
     means = by_group.sort(c.GROUP_ID).drop(c.GROUP_ID).mean().row(0, named=True)
     return {name: value for name, value in means.items() if value is not None}

@@ -63,6 +63,7 @@ KNOWN_BEFORE: tuple[Table, ...] = (
 """Tables that a row of listing day t reads from partition t - 1."""
 
 CANDIDATE_DAY = "candidate_day"
+KEPT = ("train_groups", "measured_groups", "measured_groups_with_label")
 PPM = 1_000_000
 HEX_PLACES = 16**4
 EVERY_HASH = "g"
@@ -282,33 +283,40 @@ def finished(rows: pl.DataFrame) -> pl.DataFrame:
 
 def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
     """Return RANKING_DAYS rows: what each listing day gave, and why a day gave nothing."""
+    source = "impressions" if has_impressions(counted) else "candidates"
     held_out = groups.filter(pl.col(c.ROLE) == "holdout")[c.LISTING_DAY].max()
-    kept = groups.group_by(c.LISTING_DAY).agg(
-        pl.col(c.GROUP_ID).filter("is_trained").n_unique().alias("train_groups"),
-        pl.col(c.GROUP_ID).filter("is_measured").n_unique().alias("measured_groups"),
-        pl.col(c.GROUP_ID)
-        .filter(pl.col("is_measured") & (pl.col(c.LABEL) == 1))
-        .n_unique()
-        .alias("measured_groups_with_label"),
-    )
-    counts = ("train_groups", "measured_groups", "measured_groups_with_label")
     role = (
-        pl.when(~pl.col("is_ready"))
-        .then(pl.lit("dropped"))
-        .when(pl.col("measured_groups") + pl.col("train_groups") == 0)
-        .then(pl.lit("empty"))
-        .when(pl.col(c.LISTING_DAY) == held_out)
+        pl.when(pl.col(c.LISTING_DAY) == held_out)
         .then(pl.lit("holdout"))
         .otherwise(pl.lit("train"))
     )
-    source = "impressions" if has_impressions(counted) else "candidates"
+    is_empty = pl.col("measured_groups") + pl.col("train_groups") == 0
     return (
-        counted.join(kept, on=c.LISTING_DAY, how="left")
-        .with_columns(pl.col(counts).cast(pl.Int64).fill_null(0))
-        .with_columns(role.alias(c.ROLE), pl.lit(source).alias("source"))
+        counted.join(_kept(groups), on=c.LISTING_DAY, how="left")
+        .with_columns(pl.col(KEPT).cast(pl.Int64).fill_null(0), pl.lit(source).alias("source"))
+        .with_columns(pl.when(is_empty).then(pl.lit("empty")).otherwise(role).alias(c.ROLE))
+        .with_columns(pl.when("is_ready").then(c.ROLE).otherwise(pl.lit("dropped")).alias(c.ROLE))
+        .with_columns(_why_empty(source).alias(c.REASON))
         .drop("is_ready")
         .sort(c.LISTING_DAY)
     )
+
+
+def _kept(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return how many groups of each day are kept, and for what."""
+    group, is_measured = pl.col(c.GROUP_ID), pl.col("is_measured")
+    rules = (pl.col("is_trained"), is_measured, is_measured & (pl.col(c.LABEL) == 1))
+    return groups.group_by(c.LISTING_DAY).agg(
+        group.filter(rule).n_unique().alias(name) for name, rule in zip(KEPT, rules, strict=True)
+    )
+
+
+def _why_empty(source: str) -> pl.Expr:
+    """Return the reason of a day that is ready and gave no group; otherwise the one there is."""
+    nobody = "nothing was shown" if source == "impressions" else "no buyer had candidates"
+    nothing_kept = pl.when(pl.col("listings") > 0).then(pl.lit("no listing had a cart"))
+    why = nothing_kept.otherwise(pl.lit(nobody))
+    return pl.when(pl.col(c.ROLE) == "empty").then(why).otherwise(pl.col(c.REASON))
 
 
 def summary(days: pl.DataFrame, groups: pl.DataFrame) -> dict[str, int]:

@@ -53,6 +53,39 @@ def test_an_unknown_examination_counts_as_examined() -> None:
     assert found["role"].to_list() == ["holdout", "spare"]
 
 
+def test_a_day_says_what_it_gave_and_why_it_gave_nothing() -> None:
+    first = date(2026, 3, 1)
+    counted = pl.DataFrame(
+        {
+            "listing_day": [first + timedelta(days=n) for n in range(5)],
+            "is_ready": [False, True, True, True, True],
+            "listings": [9, 0, 7, 5, 5],
+            "reason": ["the day before lacks items", None, None, None, None],
+        },
+        schema_overrides={"reason": pl.String},
+    )
+    made = pl.DataFrame(
+        {
+            "listing_day": [first + timedelta(days=n) for n in (3, 4, 4)],
+            "group_id": ["g", "h", "i"],
+            "role": ["train", "holdout", "holdout"],
+            "is_trained": [True, False, False],
+            "is_measured": [False, True, True],
+            "label": [1, 1, 0],
+        }
+    )
+    found = g.described(counted, made)
+    assert found["role"].to_list() == ["dropped", "empty", "empty", "train", "holdout"]
+    assert found["reason"].to_list()[:3] == [
+        "the day before lacks items",
+        "nothing was shown",
+        "no listing had a cart",
+    ]
+    assert found["train_groups"].to_list() == [0, 0, 0, 1, 0]
+    assert found["measured_groups"].to_list() == [0, 0, 0, 0, 2]
+    assert found["measured_groups_with_label"].to_list() == [0, 0, 0, 0, 1]
+
+
 def land(settings: Settings, *days: date) -> Lake:
     for day in days:
         write_landing_day(settings.landing, day, {}, "test")
