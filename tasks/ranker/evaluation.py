@@ -38,6 +38,8 @@ REPEATS = "own repeats"
 ALL = "all"
 TOP = 10
 NEW_DAYS = 14
+# Resampling fewer customers than this says how alike they are, not how sure the mean is.
+LEAST_CUSTOMERS = 10
 WARM = "is_warm"
 
 METRICS = {
@@ -121,13 +123,16 @@ def _of_slice(
     counts = [_number(RANKER, name, *count) for count in _counts(part, here)]
     if here.is_empty():
         return _frame(counts)
-    metric = f"ndcg@{options.cutoff}"
-    found = intervals(here, orders, options.bootstraps, seed)
-    rows = [_estimate(order, name, metric, found[order]) for order in orders]
-    others = [order for order in orders if order != RANKER]
-    gains = paired_gains(here, RANKER, others, options.bootstraps, seed)
-    over = [_estimate(RANKER, name, f"gain over {order}", gains[order]) for order in others]
-    return _frame([*counts, *rows, *(over if name == ALL else [])])
+    metric, draws = f"ndcg@{options.cutoff}", options.bootstraps
+    found = [
+        (order, metric, value) for order, value in intervals(here, orders, draws, seed).items()
+    ]
+    if name == ALL:
+        gains = paired_gains(here, RANKER, [o for o in orders if o != RANKER], draws, seed)
+        found += [(RANKER, f"gain over {other}", gain) for other, gain in gains.items()]
+    is_sure = here[c.USER_ID].n_unique() >= LEAST_CUSTOMERS
+    rows = [_estimate(order, name, which, value, is_sure) for order, which, value in found]
+    return _frame([*counts, *rows])
 
 
 def _counts(part: pl.DataFrame, ndcg: pl.DataFrame) -> list[tuple[str, float]]:
@@ -166,8 +171,11 @@ def _number(model: str, part: str, metric: str, value: float) -> tuple[object, .
     return (model, part, metric, value, None, None)
 
 
-def _estimate(model: str, part: str, metric: str, found: Interval) -> tuple[object, ...]:
-    return (model, part, metric, found.value, found.low, found.high)
+def _estimate(
+    model: str, part: str, metric: str, found: Interval, is_sure: bool
+) -> tuple[object, ...]:
+    bounds = (found.low, found.high) if is_sure else (None, None)
+    return (model, part, metric, found.value, *bounds)
 
 
 def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:

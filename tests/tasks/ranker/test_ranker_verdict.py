@@ -184,3 +184,14 @@ def test_an_incumbent_that_the_registry_lost_is_not_compared(
     second = verdict_on(groups, quick, past)
     assert second.incumbent is None
     assert second.decision.verdict == "pass"
+
+
+def test_a_slice_of_few_customers_has_a_value_and_no_interval(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    few = pl.when(pl.col("user_id") < "u05").then(pl.lit("ios")).otherwise("platform")
+    metrics = verdict_on(groups.with_columns(platform=few), quick).trial.metrics
+    found = metrics.filter((pl.col("metric") == "ndcg@60") & (pl.col("model") == "ranker"))
+    bounds = {row["slice"]: (row["low"], row["high"]) for row in found.to_dicts()}
+    assert bounds["platform=ios"] == (None, None)
+    assert None not in bounds["platform=web"]
