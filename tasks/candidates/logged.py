@@ -21,28 +21,29 @@ _EXAMPLE_ITEMS = 3
 
 def log_model(settings: Settings, generator: Generator, known: Known) -> None:
     """Register the generator's model in the open task run; nothing when nothing is tracked."""
-    with tracking.model_run(settings) as tracked:
-        if not tracked:
-            return
-        import mlflow
-
-        from tasks.candidates.served import answered
-
-        example = input_example(known)
-        with TemporaryDirectory() as folder:
+    with tracking.model_run(settings) as tracked, TemporaryDirectory() as folder:
+        if tracked:
             save(generator, Path(folder))
-            mlflow.pyfunc.log_model(
-                name=generator.name,
-                python_model=str(Path(__file__).with_name("served.py")),
-                artifacts={"generator": folder},
-                pip_requirements=requirements(generator.name),
-                signature=mlflow.models.infer_signature(
-                    example.to_pandas(), answered(generator, example, k=2), {"k": 100}
-                ),
-                input_example=example.to_pandas(),
-                registered_model_name=f"candidates_{generator.name}",
-                metadata={"trained_through": str(known.through)},
-            )
+            _register(generator, folder, known)
+
+
+def _register(generator: Generator, folder: str, known: Known) -> None:
+    import mlflow
+
+    from tasks.candidates.served import K, answered
+
+    example = input_example(known)
+    answer = answered(generator, example, k=2)
+    mlflow.pyfunc.log_model(
+        name=generator.name,
+        python_model=str(Path(__file__).with_name("served.py")),
+        artifacts={"generator": folder},
+        pip_requirements=requirements(generator.name),
+        signature=mlflow.models.infer_signature(example.to_pandas(), answer, {"k": K}),
+        input_example=example.to_pandas(),
+        registered_model_name=f"candidates_{generator.name}",
+        metadata={"trained_through": str(known.through)},
+    )
 
 
 def requirements(name: str) -> list[str]:
