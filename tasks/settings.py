@@ -331,7 +331,9 @@ class Ranker(Section):
         description="rank correlation that the refit must have with the judged model",
     )
     accept_reason: str = Field("", description="why a model that is too good may pass; recorded")
-    rollback_reason: str = Field("", description="why the live model goes back one version; recorded")
+    rollback_reason: str = Field(
+        "", description="why the live model goes back one version; recorded"
+    )
     model_name: str = Field("ranker", pattern=r"^[a-z][a-z_]*$", description="registered model")
 
 

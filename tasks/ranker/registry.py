@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -149,16 +149,12 @@ class MLflowRegistry:
 
     @contextmanager
     def _run(self) -> Iterator[None]:
-        import mlflow
-
-        with tracking.model_run(self._settings) as is_open:
-            if is_open:
-                yield
-                return
-            mlflow.set_tracking_uri(self._settings.tracking_url)
-            mlflow.set_experiment(EXPERIMENT)
-            with mlflow.start_run():
-                yield
+        """The task's run, or one of its own where no task is running."""
+        with ExitStack() as stack:
+            if tracking.run_id() is None:
+                stack.enter_context(tracking.task_run(self._settings, EXPERIMENT, "model", {}))
+            stack.enter_context(tracking.model_run(self._settings))
+            yield
 
     def load(self, number: str) -> CatBoost:
         """Return the model of a version."""
