@@ -23,6 +23,7 @@ from vitrina_airflow.alerts import alert_failure
 RETRIES = Settings().retries
 WAIT_FOR_INPUT = timedelta(minutes=RETRIES.input_minutes)
 SHORT_WAIT = timedelta(seconds=RETRIES.short_seconds)
+SHORT_TRIES = 3
 SAME_DAY = StartOfDayMapper(input_format="%Y-%m-%d")
 
 
@@ -41,7 +42,8 @@ class RetryByError(ExceptionRetryPolicy):
     ) -> RetryDecision:
         """Return whether and when to try again."""
         decision = super().evaluate(exception, try_number, max_tries, context)
-        if decision.retry_delay == WAIT_FOR_INPUT and context and _root_is_at_work(context["ti"]):
+        may_hurry = decision.retry_delay == WAIT_FOR_INPUT and try_number <= SHORT_TRIES
+        if may_hurry and context and _root_is_at_work(context["ti"]):
             return replace(decision, retry_delay=SHORT_WAIT, reason="another day is being made")
         return decision
 

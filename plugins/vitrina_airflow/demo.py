@@ -82,7 +82,7 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
     standalone.wait_until_healthy(settings, family)
     days = days_between(asked, last)
     airflow = Airflow(family.airflow_url)
-    begin(airflow, days)
+    begin(airflow, days, settings)
     runs = watch(airflow, days, settings, family)
     print_result(last, settings, runs, family)
 
@@ -123,22 +123,21 @@ def land(args: argparse.Namespace, settings: Settings, first: date, last: date) 
     print(load(args.source, args.path, settings, first=first, last=last).as_text())
 
 
-def begin(airflow: Airflow, days: list[date]) -> None:
-    """Have Airflow run the days: failed runs again, days without a run for the first time.
-
-    A DAG that wakes runs its newest day by schedule, whatever a backfill holds; so the backfill
-    takes the days before, and the newest one is not run twice.
-    """
+def begin(airflow: Airflow, days: list[date], settings: Settings) -> None:
+    """Have Airflow run the days: failed runs again, days without a run for the first time."""
     until(lambda: all(airflow.dag(dag) for dag in CHAIN), "Airflow to read the DAGs")
     for run in airflow.runs(CHAIN, days):
-        if run["state"] == "failed":
+        if broken_tasks(airflow, run, settings):
             airflow.clear_failed(run)
-    if airflow.backfill(ROOT_DAG, days[0], days[-2], ACTIVE_RUNS):
+    by_schedule = days[-1] == _yesterday()
+    # A DAG that wakes runs yesterday by schedule, whatever a backfill holds; so that yesterday is
+    # not run twice, the backfill takes the days before.
+    if airflow.backfill(ROOT_DAG, days[0], days[-2 if by_schedule else -1], ACTIVE_RUNS):
         say(f"backfilling {ROOT_DAG} from {days[0]}; four DAGs follow each day")
     for dag in CHAIN:
         airflow.unpause(dag)
-    patience = SCHEDULE_SECONDS if days[-1] == _yesterday() else 0
-    if not is_met(lambda: bool(airflow.runs([ROOT_DAG], days[-1:])), patience):
+    # Unless it became tomorrow meanwhile.
+    if by_schedule and not is_met(lambda: _has_run(airflow, days[-1]), SCHEDULE_SECONDS):
         airflow.trigger(ROOT_DAG, days[-1])
 
 
@@ -152,8 +151,7 @@ def watch(airflow: Airflow, days: list[date], settings: Settings, family: Family
     while True:
         runs = airflow.runs(CHAIN, days)
         for run in runs:
-            if run["state"] == "failed":
-                refuse_failure(airflow, run, settings)
+            refuse_failure(airflow, run, settings)
         done = sum(run["state"] in DONE for run in runs)
         if done == wanted:
             return runs
@@ -192,12 +190,19 @@ def refuse_failure(airflow: Airflow, run: Record, settings: Settings) -> None:
     Raises:
         RunFailed: with the failed task and the last lines of its log.
     """
+    for task in broken_tasks(airflow, run, settings):
+        title = f"{task['dag_id']}.{_title(task)} of {run['partition_key']}"
+        tail = "\n".join(f"    {line}" for line in airflow.log_tail(task, LOG_LINES))
+        raise RunFailed(f"{title} failed. The end of its log:\n{tail}\nSee {airflow.url}")
+
+
+def broken_tasks(airflow: Airflow, run: Record, settings: Settings) -> list[Record]:
+    """Return the failed tasks of a run, but for the gate's refusal, which is an outcome."""
+    if run["state"] != "failed":
+        return []
     book = AlertBook(settings.home)
-    for task in airflow.tasks(run):
-        if task["state"] == "failed" and book.error_of(task) != REFUSAL:
-            title = f"{task['dag_id']}.{_title(task)} of {run['partition_key']}"
-            tail = "\n".join(f"    {line}" for line in airflow.log_tail(task, LOG_LINES))
-            raise RunFailed(f"{title} failed. The end of its log:\n{tail}\nSee {airflow.url}")
+    failed = [task for task in airflow.tasks(run) if task["state"] == "failed"]
+    return [task for task in failed if book.error_of(task) != REFUSAL]
 
 
 def print_result(last: date, settings: Settings, runs: list[Record], family: Family) -> None:
@@ -234,6 +239,10 @@ def is_met(ready: Callable[[], bool], seconds: float) -> bool:
 def say(line: str) -> None:
     """Print a line of progress with the time."""
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+
+
+def _has_run(airflow: Airflow, day: date) -> bool:
+    return bool(airflow.runs([ROOT_DAG], [day]))
 
 
 def _title(task: Record) -> str:

@@ -42,7 +42,7 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
     )
     forced = _is_forced(context)
     settings = with_force(Settings(), forced)
-    _count_unfinished(context["task_state_store"])
+    count_unfinished(context["task_state_store"])
     try:
         with opened(attempt, settings) as run:
             if run is not None:
@@ -82,7 +82,7 @@ def _send_along(context: Mapping[str, Any], forced: bool) -> None:
         context["outlet_events"][asset].extra.update(words | ({FORCE: True} if forced else {}))
 
 
-def _count_unfinished(store: Any) -> None:  # noqa: ANN401 (Airflow's store)
+def count_unfinished(store: Any) -> None:  # noqa: ANN401 (Airflow's store)
     """Enter this try as unfinished; its end strikes it out, unless the process is killed."""
     killed = int(store.get(_UNFINISHED, 0))
     if killed >= KILLS:

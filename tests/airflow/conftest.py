@@ -87,7 +87,7 @@ def installation(
     family = standalone.start(
         settings,
         {
-            "AIRFLOW__CORE__DAGS_FOLDER": str(_dags_with_a_sleeper(home)),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(_dags_with_sleepers(home)),
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
             "VITRINA_ALERT_WEBHOOK": webhook[0],
@@ -105,10 +105,11 @@ def installation(
     assert family.members() == []
 
 
-def _dags_with_a_sleeper(home: Path) -> Path:
+def _dags_with_sleepers(home: Path) -> Path:
     folder = home / "dags"
     shutil.copytree(standalone.ROOT / "dags", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HERE / "sleeper.py", folder)
+    for name in ("sleeper.py", "restless.py"):
+        shutil.copy(HERE / name, folder)
     return folder
 
 

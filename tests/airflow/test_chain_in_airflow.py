@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -18,6 +20,7 @@ from tasks.lake.tables import EVENTS, ITEM_FEATURES, USER_FACETS
 from tasks.steps import CHAIN
 from tests.airflow.conftest import LAST_DAY, Installation, ended, eventually
 from vitrina_airflow.rest import Record
+from vitrina_airflow.watch import half_pending
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 ROOT_DAG, FOLLOWERS = CHAIN[0], CHAIN[1:]
@@ -177,22 +180,72 @@ def test_a_run_without_a_day_fails_and_says_what_to_type(installation: Installat
     assert '"partition_key": "2026-01-31"' in alert["line"]
 
 
-@pytest.mark.parametrize("victim", ["task", "task and its supervisor"])
-def test_a_killed_worker_is_one_alert(installation: Installation, victim: str) -> None:
+def kill(here: Installation, run: Record, tries: int, with_supervisor: bool = False) -> None:
+    """Kill the process of the run's one task in each of its tries."""
+    killed: set[int] = set()
+    while len(killed) < tries:
+        pid = eventually(lambda: _running(here, run, killed), "the task to run")
+        supervisor = psutil.Process(pid).ppid()
+        for victim in [supervisor, pid] if with_supervisor else [pid]:
+            os.kill(victim, signal.SIGKILL)
+        killed.add(pid)
+
+
+def _running(here: Installation, run: Record, but: set[int]) -> int | None:
+    task = task_of(here, run, "sleep")
+    return task["pid"] if task["state"] == "running" and task["pid"] not in but else None
+
+
+@pytest.mark.parametrize("with_supervisor", [False, True])
+def test_a_killed_worker_is_alerted(installation: Installation, with_supervisor: bool) -> None:
     known = len(installation.alerts_of("sleeper"))
     run = trigger(installation, "sleeper")
-    pid = eventually(lambda: task_of(installation, run, "sleep")["pid"], "the task to run")
-    victims = [pid, psutil.Process(pid).ppid()] if victim != "task" else [pid]
-    for number in reversed(victims):
-        os.kill(number, signal.SIGKILL)
-    eventually(lambda: ended(installation, run), "the run to be failed")
+    kill(installation, run, 1, with_supervisor)
     eventually(lambda: len(installation.alerts_of("sleeper")) > known, "its alert")
-    # The other ways to hear of it take a moment more.
-    with pytest.raises(pytest.fail.Exception):
-        eventually(lambda: len(installation.alerts_of("sleeper")) > known + 1, "another", 15)
     alert = installation.alerts_of("sleeper")[-1]
     assert (alert["error"], alert["action"]) == ("process killed", "nothing")
-    assert alert["day"] == str(LAST_DAY)
+
+
+def test_a_task_that_is_tried_again_gives_up_when_killed_twice(
+    installation: Installation,
+) -> None:
+    run = trigger(installation, "restless")
+    kill(installation, run, 2)
+    (alert,) = eventually(lambda: installation.alerts_of("restless"), "its alert")
+    assert (alert["error"], alert["action"]) == ("WorkerKilled", "nothing")
+    assert task_of(installation, run, "sleep")["try_number"] == 3
+
+
+def test_a_late_delivery_is_one_alert_of_the_watch(installation: Installation) -> None:
+    installation.airflow.unpause("watch_chain")
+    eventually(lambda: installation.alerts_of("watch_chain", "no day"), "its alert")
+    url = f"{installation.airflow.url}/api/v2/dags/watch_chain/dagRuns"
+    requests.post(url, json={"logical_date": None}, timeout=60).raise_for_status()
+
+    def failed() -> bool:
+        runs = requests.get(url, params={"state": "failed"}, timeout=60).json()["dag_runs"]
+        return "manual" in {run["run_type"] for run in runs}
+
+    eventually(failed, "the watch by hand")
+    (alert,) = installation.alerts_of("watch_chain", "no day")
+    assert alert["error"] == "ChainIncomplete"
+    assert alert["line"].startswith("landing of ")
+
+
+def test_a_day_whose_second_event_is_absent_is_half_pending(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    url = f"{installation.airflow.url}/api/v2/assets/events"
+
+    def events(dag_id: str) -> list[SimpleNamespace]:
+        found = requests.get(url, params={"source_dag_id": dag_id}, timeout=60).json()
+        return [SimpleNamespace(**event) for event in found["asset_events"]]
+
+    facets, candidates = events("compute_facet_weights"), events("train_candidates")
+    assert half_pending({"facets": facets, "candidates": candidates}) == []
+    alone = [SimpleNamespace(**vars(event) | {"created_dagruns": []}) for event in facets]
+    (found,) = half_pending({"facets": alone, "candidates": []})
+    assert (found.day, found.came, found.absent) == (str(LAST_DAY), ("facets",), ("candidates",))
 
 
 def test_everything_listens_on_this_machine_only(installation: Installation) -> None:
@@ -212,3 +265,11 @@ def test_an_asset_s_event_carries_what_the_run_was_told(
     found = requests.get(url, params={"source_dag_id": ROOT_DAG}, timeout=60).json()
     extras = [json.dumps(event["extra"]) for event in found["asset_events"]]
     assert any('"origin": "manual"' in extra for extra in extras)
+
+
+def test_no_failure_was_alerted_twice(installation: Installation) -> None:
+    # The dag-processor is the last to tell of one, and looks for callbacks every few seconds.
+    time.sleep(10)
+    tries = [(alert["log_url"], alert["error"]) for alert in installation.alerts]
+    assert len(tries) == len(set(tries))
+    assert len(installation.alerts_of("sleeper")) == 2

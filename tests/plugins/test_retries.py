@@ -14,8 +14,8 @@ from vitrina_airflow.defaults import RETRY_BY_ERROR
 from vitrina_airflow.run import WorkerKilled
 
 
-def decide(exception: BaseException, context: Any = None) -> Any:  # noqa: ANN401
-    return RETRY_BY_ERROR.evaluate(exception, 1, 9, context)
+def decide(exception: BaseException, context: Any = None, number: int = 1) -> Any:  # noqa: ANN401
+    return RETRY_BY_ERROR.evaluate(exception, number, 9, context)
 
 
 def task(dag_id: str, running: int) -> dict[str, Any]:
@@ -43,6 +43,12 @@ def test_the_wait_is_short_while_the_root_makes_another_day(
     dag_id: str, running: int, wait: timedelta
 ) -> None:
     assert decide(InputNotReady("absent"), task(dag_id, running)).retry_delay == wait
+
+
+def test_after_three_short_waits_the_long_ones_begin() -> None:
+    busy = task("train_candidates", 1)
+    waits = [decide(InputNotReady("absent"), busy, number).retry_delay for number in (3, 4)]
+    assert waits == [timedelta(minutes=1), timedelta(minutes=20)]
 
 
 @pytest.mark.parametrize(
