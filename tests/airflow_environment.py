@@ -1,4 +1,4 @@
-"""Airflow's variables for tests that import it: a home of their own, set before the first import."""
+"""Airflow's variables for tests that import it: a home of their own, set before any import."""
 
 from __future__ import annotations
 
