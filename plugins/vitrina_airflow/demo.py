@@ -77,7 +77,7 @@ def show(args: argparse.Namespace, settings: Settings) -> None:
     family = standalone.start(settings)
     land(args, settings, first, last)
     say(f"loading the history up to {asked - timedelta(days=1)}")
-    load_history(first, asked - timedelta(days=1), settings)
+    load_history(first, asked - timedelta(days=1), args.listing_days, settings)
     say("waiting for Airflow")
     standalone.wait_until_healthy(settings, family)
     days = days_between(asked, last)
@@ -257,6 +257,9 @@ def _yesterday() -> date:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vitrina_airflow.demo")
     parser.add_argument("--days", type=int, default=30, help="days of the shop")
+    parser.add_argument(
+        "--listing-days", type=int, default=8, help="days before the last three that rankers learn"
+    )
     parser.add_argument(
         "--last-day", type=date.fromisoformat, metavar="DAY", help="the newest; default: yesterday"
     )

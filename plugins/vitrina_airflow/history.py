@@ -43,14 +43,18 @@ class Piece:
         return f"{self.day} {self.steps[0] if len(self.steps) == 1 else self.dag}"
 
 
-def load_history(first: date, last: date, settings: Settings) -> int:
-    """Run every piece that the lake lacks; return how many there were."""
+def load_history(first: date, last: date, listing_days: int, settings: Settings) -> int:
+    """Run every piece that the lake lacks; return how many there were.
+
+    Deliveries of all days are taken in; the rest is derived for the last `listing_days`. A ranker
+    drops, and counts, listings of days before those.
+    """
     # History is not tracked: its runs would bury those that people look for.
     quiet = settings.model_copy(update={"mlflow_url": ""})
     lake = Lake(quiet)
     phases = [
         [piece for piece in phase if not lake.has_day(piece.ends_with, piece.day)]
-        for phase in (deliveries(first, last), derived(first, last, settings))
+        for phase in (deliveries(first, last), derived(first, last, listing_days))
     ]
     total, done, started = sum(map(len, phases)), 0, time.monotonic()
     with ProcessPoolExecutor(WORKERS, get_context("spawn")) as pool:
@@ -76,13 +80,12 @@ def deliveries(first: date, last: date) -> list[Piece]:
     return [Piece("build_features", day, ("ingest",), EVENTS) for day in days]
 
 
-def derived(first: date, last: date, settings: Settings) -> list[Piece]:
-    """Return what the listings that the first Airflow runs look back on have read.
+def derived(first: date, last: date, listing_days: int) -> list[Piece]:
+    """Return what the listings of the last days have read.
 
     Candidates come first, since they take longest.
     """
-    listings = max(settings.ranker.listing_days, settings.facets.fit_days)
-    preferred = max(first, last - timedelta(days=listings))
+    preferred = max(first, last - timedelta(days=listing_days))
     proposed = max(first, preferred - timedelta(days=WEEK))
     fits = [
         Piece("train_candidates", day, (), CANDIDATES)
