@@ -22,7 +22,7 @@ export SSL_CERT_FILE := $(CERTIFICATES)
 endif
 endif
 
-.PHONY: help install demo stop test test-cluster lint format docs lock bench clean clean-data needs needs-java
+.PHONY: help install demo demo-online-retail stop test test-cluster lint format docs lock bench clean clean-data needs needs-java
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,19 @@ $(STAMP): requirements.lock | needs
 demo: install ## simulate a shop, run the chain in a real Airflow, print the result page
 	@$(BIN)/python -m vitrina_airflow.demo
 
-stop: ## stop what make demo left running
-	@test ! -x $(BIN)/python || $(BIN)/python -m vitrina_airflow.standalone stop
+# A gift shop: articles are bought again, and customers come too seldom for windows of two weeks.
+RETAIL := VITRINA_HOME=.vitrina/online_retail
+RETAIL_SETTINGS := VITRINA_LOOKALIKES__WINDOW_DAYS=60 VITRINA_CANDIDATES__SASREC__EPOCHS=4 \
+  VITRINA_CANDIDATES__REPEATABLE='["kitchen","stationery","lighting","seasonal","home","garden","accessories","children","other"]'
+REAL_DATA ?= ../shared/data
+
+demo-online-retail: install ## the chain in Airflow over REAL_DATA/online_retail, a real shop's purchases
+	@$(RETAIL) $(RETAIL_SETTINGS) $(BIN)/python -m vitrina_airflow.demo --source online_retail \
+	  --path $(REAL_DATA)/online_retail --last-day 2011-09-29 --days 120 --listing-days 18
+
+stop: ## stop what make demo and make demo-online-retail left running
+	@test ! -x $(BIN)/python || for home in .vitrina .vitrina/online_retail; do \
+	  VITRINA_HOME=$$home $(BIN)/python -m vitrina_airflow.standalone stop; done
 
 test: install needs-java ## every test that runs on this machine alone
 	@$(BIN)/python -m pytest -m "not cluster" $(OPTIONS)
