@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tasks.lake.ledger import Record
 
 log = logging.getLogger(__name__)
+
+# Set before anybody imports mlflow: nothing is sent out, and no thread of it races with ours.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 BATCH = 100
 PARAM_LENGTH = 500

@@ -15,7 +15,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
@@ -39,6 +40,30 @@ COMPONENTS = {
     "api-server": ["api-server"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
+
+
+SHARED_BY_COMPONENTS = (
+    "airflow.api_fastapi.app",
+    "airflow.cli.cli_parser",
+    "airflow.dag_processing.dagbag",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.sdk.execution_time.task_runner",
+    "tasks.steps",
+)
+# What most tasks use, so that the scheduler's workers need not import it task after task. Libraries
+# only, none of which starts a thread on import; Vitrina's own modules stay out, so that an edited
+# one counts from the next task on.
+SHARED_BY_TASKS = (
+    "deltalake",
+    "duckdb",
+    "matplotlib.figure",
+    "mlflow.pyfunc",
+    "mlflow.tracking",
+    "pandas",
+    "polars",
+    "scipy.sparse",
+    "sklearn.linear_model",
+)
 
 
 class StartFailed(VitrinaError):
@@ -77,6 +102,8 @@ def environment(settings: Settings, airflow_port: int, mlflow_port: int) -> dict
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
         # Seven processes for scheduled evaluations of language models, which nobody here asks for.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # It phones home, and its thread once broke a training by a variable gone missing.
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         "VITRINA_HOME": str(home),
         "VITRINA_MLFLOW_URL": f"http://{HOST}:{mlflow_port}",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
@@ -164,12 +191,12 @@ def serve() -> int:
     _remember(settings, os.getpid(), os.environ["AIRFLOW__API__BASE_URL"], settings.tracking_url)
     children: list[Child] = [_start_mlflow(settings)]
     signal.signal(signal.SIGTERM, _end_all(children))
-    _import_what_components_share()
+    _import_all(SHARED_BY_COMPONENTS)
     if _in_fork(_migrate).wait() != 0:
         _end_all(children)()
         return 1
     children += [_in_fork(_component(name)) for name in COMPONENTS if name != SCHEDULER]
-    _import_what_tasks_share()
+    _import_all(SHARED_BY_TASKS)
     children.append(_in_fork(_component(SCHEDULER)))
     for child in children:
         child.wait()
@@ -245,23 +272,9 @@ def _migrate() -> None:
     )
 
 
-def _import_what_components_share() -> None:
-    import airflow.api_fastapi.app
-    import airflow.cli.cli_parser
-    import airflow.dag_processing.dagbag
-    import airflow.jobs.scheduler_job_runner
-    import airflow.sdk.execution_time.task_runner  # noqa: F401
-
-    import tasks.steps  # noqa: F401
-
-
-def _import_what_tasks_share() -> None:
-    """Import what most tasks use, so that the scheduler's workers need not, task after task.
-
-    Libraries only: they start no thread on import. Vitrina's own modules stay out, so that an
-    edited one counts from the next task on.
-    """
-    import sklearn.linear_model  # noqa: F401
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
+        import_module(name)
 
 
 def _start_mlflow(settings: Settings) -> subprocess.Popen[bytes]:

@@ -29,6 +29,7 @@ def restless() -> None:
     @task
     def sleep(**context: object) -> None:
         count_unfinished(context["task_state_store"])
+        print("asleep")
         time.sleep(600)
 
     sleep()

@@ -27,6 +27,7 @@ def sleeper() -> None:
 
     @task
     def sleep() -> None:
+        print("asleep")
         time.sleep(600)
 
     sleep()

@@ -184,16 +184,18 @@ def kill(here: Installation, run: Record, tries: int, with_supervisor: bool = Fa
     """Kill the process of the run's one task in each of its tries."""
     killed: set[int] = set()
     while len(killed) < tries:
-        pid = eventually(lambda: _running(here, run, killed), "the task to run")
+        pid = eventually(lambda: _asleep(here, run, killed), "the task to sleep")
         supervisor = psutil.Process(pid).ppid()
         for victim in [supervisor, pid] if with_supervisor else [pid]:
             os.kill(victim, signal.SIGKILL)
         killed.add(pid)
 
 
-def _running(here: Installation, run: Record, but: set[int]) -> int | None:
+def _asleep(here: Installation, run: Record, but: set[int]) -> int | None:
     task = task_of(here, run, "sleep")
-    return task["pid"] if task["state"] == "running" and task["pid"] not in but else None
+    if task["state"] != "running" or task["pid"] in but:
+        return None
+    return task["pid"] if "asleep" in here.airflow.log_tail(task, 50) else None
 
 
 @pytest.mark.parametrize("with_supervisor", [False, True])
