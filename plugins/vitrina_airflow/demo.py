@@ -132,7 +132,9 @@ def begin(airflow: Airflow, days: list[date], settings: Settings) -> None:
     by_schedule = days[-1] == _yesterday()
     # A DAG that wakes runs yesterday by schedule, whatever a backfill holds; so that yesterday is
     # not run twice, the backfill takes the days before.
-    if airflow.backfill(ROOT_DAG, days[0], days[-2 if by_schedule else -1], ACTIVE_RUNS):
+    held = days[:-1] if by_schedule else days
+    if not all(_has_run(airflow, day) for day in held):
+        airflow.backfill(ROOT_DAG, held[0], held[-1], ACTIVE_RUNS)
         say(f"backfilling {ROOT_DAG} from {days[0]}; four DAGs follow each day")
     for dag in CHAIN:
         airflow.unpause(dag)

@@ -38,8 +38,8 @@ class Airflow:
         """Let the DAG run."""
         self._send("PATCH", f"dags/{dag_id}", {"is_paused": False})
 
-    def backfill(self, dag_id: str, first: date, last: date, max_active_runs: int) -> bool:
-        """Backfill the days that have no run yet; return whether there was one to create."""
+    def backfill(self, dag_id: str, first: date, last: date, max_active_runs: int) -> None:
+        """Backfill the days that have no run yet, unless a backfill of the DAG is active."""
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
@@ -47,11 +47,8 @@ class Airflow:
             "max_active_runs": max_active_runs,
         }
         answer = self._session.post(f"{self._api}/backfills", json=body, timeout=TIMEOUT_SECONDS)
-        # An active backfill goes on by itself; where each day has a run there is nothing to create.
-        if answer.status_code in (CONFLICT, NOTHING_TO_DO):
-            return False
-        answer.raise_for_status()
-        return True
+        if answer.status_code not in (CONFLICT, NOTHING_TO_DO):
+            answer.raise_for_status()
 
     def trigger(self, dag_id: str, day: date, conf: Record | None = None) -> str:
         """Start a run for a day by hand; return its id."""
