@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -98,13 +99,17 @@ def test_candidates_also_train_one_day_in_seven(loaded: Settings) -> None:
     assert trained == {date(2026, 3, 5), date(2026, 3, 12)}
 
 
-def test_a_forced_day_trains(loaded: Settings) -> None:
+def test_a_forced_day_trains(loaded: Settings, tmp_path: Path) -> None:
     day = LAST - timedelta(days=1)
+    shutil.copytree(loaded.home / "lake", tmp_path / "lake")
     forced = loaded.model_copy(
-        update={"training": loaded.training.model_copy(update={"force": True})}
+        update={
+            "home": tmp_path,
+            "training": loaded.training.model_copy(update={"force": True}),
+        }
     )
     run_dag("retrain_ranker", day, forced, "build_groups")
-    assert Lake(loaded).read_day(RANKING_GROUPS, day).height > 0
+    assert Lake(forced).read_day(RANKING_GROUPS, day).height > 0
 
 
 def test_the_gate_decided_with_its_reasons_recorded(loaded: Settings) -> None:
