@@ -133,13 +133,15 @@ def begin(airflow: Airflow, days: list[date], settings: Settings) -> None:
     # A DAG that wakes runs yesterday by schedule, whatever a backfill holds; so that yesterday is
     # not run twice, the backfill takes the days before.
     held = days[:-1] if by_schedule else days
-    if not all(_has_run(airflow, day) for day in held):
+    if len(airflow.runs([ROOT_DAG], held)) < len(held):
         airflow.backfill(ROOT_DAG, held[0], held[-1], ACTIVE_RUNS)
         say(f"backfilling {ROOT_DAG} from {days[0]}; four DAGs follow each day")
     for dag in CHAIN:
         airflow.unpause(dag)
     # Unless it became tomorrow meanwhile.
-    if by_schedule and not is_met(lambda: _has_run(airflow, days[-1]), SCHEDULE_SECONDS):
+    if by_schedule and not is_met(
+        lambda: bool(airflow.runs([ROOT_DAG], days[-1:])), SCHEDULE_SECONDS
+    ):
         airflow.trigger(ROOT_DAG, days[-1])
 
 
@@ -241,10 +243,6 @@ def is_met(ready: Callable[[], bool], seconds: float) -> bool:
 def say(line: str) -> None:
     """Print a line of progress with the time."""
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-
-
-def _has_run(airflow: Airflow, day: date) -> bool:
-    return bool(airflow.runs([ROOT_DAG], [day]))
 
 
 def _title(task: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from os.path import commonprefix
 from typing import Any
 from urllib.parse import quote
 
@@ -56,13 +57,19 @@ class Airflow:
         return str(self._send("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def runs(self, dag_ids: Iterable[str], days: Iterable[date]) -> list[Record]:
-        """Return the newest run of each DAG and day."""
-        wanted, newest = set(dag_ids), dict[tuple[str, str], Record]()
-        for day in days:
-            found = self._get("dags/~/dagRuns", limit=100, partition_key_pattern=day)["dag_runs"]
-            for run in sorted(found, key=lambda run: str(run["queued_at"])):
-                if run["dag_id"] in wanted:
-                    newest[run["dag_id"], run["partition_key"]] = run
+        """Return the newest run of each DAG and day, among the newest hundred of those days."""
+        wanted, keys = set(dag_ids), {str(day) for day in days}
+        found = self._get(
+            "dags/~/dagRuns",
+            limit=100,
+            order_by="-id",
+            partition_key_prefix_pattern=commonprefix(list(keys)),  # noqa: RUF071 (no paths)
+        )["dag_runs"]
+        newest = {
+            (run["dag_id"], run["partition_key"]): run
+            for run in reversed(found)
+            if run["dag_id"] in wanted and run["partition_key"] in keys
+        }
         return list(newest.values())
 
     def tasks(self, run: Record) -> list[Record]:

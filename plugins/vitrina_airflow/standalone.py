@@ -12,14 +12,12 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from tasks.errors import VitrinaError
 from tasks.settings import Settings
@@ -189,32 +187,21 @@ def serve() -> int:
     settings = Settings()
     # Here as well as in `start`, which may be interrupted before it has written the file.
     _remember(settings, os.getpid(), os.environ["AIRFLOW__API__BASE_URL"], settings.tracking_url)
-    children: list[Child] = [_start_mlflow(settings)]
+    children: list[Fork] = []
     signal.signal(signal.SIGTERM, _end_all(children))
     _import_all(SHARED_BY_COMPONENTS)
     if _in_fork(_migrate).wait() != 0:
-        _end_all(children)()
         return 1
     children += [_in_fork(_component(name)) for name in COMPONENTS if name != SCHEDULER]
     _import_all(SHARED_BY_TASKS)
-    children.append(_in_fork(_component(SCHEDULER)))
+    children += [_in_fork(_component(SCHEDULER)), _in_fork(_mlflow)]
     for child in children:
         child.wait()
     return 0
 
 
-class Child(Protocol):
-    """A process that the parent started."""
-
-    def wait(self) -> int:
-        """Return its exit code when it ends."""
-
-    def terminate(self) -> None:
-        """Ask it to end."""
-
-
 class Fork:
-    """A forked child, waited for and signalled like a `Popen`."""
+    """A forked child."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -277,18 +264,22 @@ def _import_all(names: Iterable[str]) -> None:
         import_module(name)
 
 
-def _start_mlflow(settings: Settings) -> subprocess.Popen[bytes]:
+def _mlflow() -> None:
+    from mlflow.cli import cli
+    from setproctitle import setproctitle
+
+    setproctitle("mlflow server")
+    settings = Settings()
     home = settings.home.resolve()
-    port = str(settings.tracking_url).rpartition(":")[2]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", port]
-    command += ["--workers", "1", "--serve-artifacts"]
-    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db"]
-    command += ["--artifacts-destination", (home / "mlartifacts").as_uri()]
-    with _log(settings, "mlflow").open("ab") as output:
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    _redirect_output(_log(settings, "mlflow"))
+    words = ["server", "--host", HOST, "--port", settings.tracking_url.rpartition(":")[2]]
+    words += ["--workers", "1", "--serve-artifacts"]
+    words += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db"]
+    words += ["--artifacts-destination", (home / "mlartifacts").as_uri()]
+    cli(words)
 
 
-def _end_all(children: list[Child]) -> Callable[..., None]:
+def _end_all(children: list[Fork]) -> Callable[..., None]:
     def end(number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         for child in children:
             try:
