@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from datetime import date, timedelta
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from tasks.lake import engines
 from tasks.settings import Facets, Lookalikes, Settings
@@ -39,6 +41,31 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all that share one Airflow or one Spark."""
+    for item in items:
+        marks = [mark for mark in SERVER_MARKS if item.get_closest_marker(mark)]
+        item.add_marker(pytest.mark.xdist_group(marks[0] if marks else item.path.name))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of one test run see."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return the folder, filled by whichever process asks first; the others wait for it."""
+    with FileLock(f"{folder}.lock"):
+        if not (done := folder / "done").exists():
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings over an empty home, untracked."""
@@ -50,27 +77,42 @@ SHOP_DAYS = 11
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shop(shared_folder: Path) -> Path:
     """The landing folder of a small simulated shop: 11 days from 2026-03-02.
 
     Candidates train on 2026-03-05 and on 2026-03-12, the last day: the weekly rule names both.
     """
+    return made_once(shared_folder / "shop", simulate_shop) / "landing"
+
+
+def simulate_shop(folder: Path) -> None:
+    """Write the landing days, and apart from them the truth."""
     from tasks.simulator.delivery import simulate
 
-    folder = tmp_path_factory.mktemp("shop")
     simulate(folder / "landing", folder / "truth", SHOP_FIRST_DAY, SHOP_DAYS, 500, 250, seed=3)
-    return folder / "landing"
 
 
 @pytest.fixture(scope="session")
-def loaded(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def loaded(shop: Path, shared_folder: Path) -> Settings:
     """Settings over a lake in which the whole chain has run for every day of the shop, in order."""
-    home = tmp_path_factory.mktemp("loaded")
+    home = shared_folder / "loaded"
     small = {"lookalikes": Lookalikes(min_seeds=10), "facets": Facets(bootstraps=20)}
     settings = Settings(home=home, landing_folder=shop, mlflow_url="", min_free_gb=0, **small)
+    made_once(home, lambda _: load_shop(settings))
+    return settings
+
+
+@pytest.fixture
+def loaded_copy(loaded: Settings, tmp_path: Path) -> Settings:
+    """The same over a copy, for a test that writes to it."""
+    copytree(loaded.home, tmp_path, dirs_exist_ok=True)
+    return loaded.model_copy(update={"home": tmp_path})
+
+
+def load_shop(settings: Settings) -> None:
+    """Run the chain for every day of the shop."""
     for number in range(SHOP_DAYS):
         run_chain(SHOP_FIRST_DAY + timedelta(days=number), settings)
-    return settings
 
 
 def run_chain(day: date, settings: Settings) -> None:

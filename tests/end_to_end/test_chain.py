@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -50,13 +49,13 @@ def test_every_table_of_the_chain_has_rows(loaded: Settings) -> None:
     assert not empty
 
 
-def test_a_second_pass_over_the_last_day_gives_equal_hashes(loaded: Settings) -> None:
-    before = {kind: hashes(loaded, kind, [LAST]) for kind in ("pure", "fitted")}
-    run_chain(LAST, loaded)
+def test_a_second_pass_over_the_last_day_gives_equal_hashes(loaded_copy: Settings) -> None:
+    before = {kind: hashes(loaded_copy, kind, [LAST]) for kind in ("pure", "fitted")}
+    run_chain(LAST, loaded_copy)
     for kind, known in before.items():
         assert known
-        assert hashes(loaded, kind, [LAST]) == known
-    versions = Lake(loaded).ledger.written(RANKING_GROUPS)[(LAST, "")].version
+        assert hashes(loaded_copy, kind, [LAST]) == known
+    versions = Lake(loaded_copy).ledger.written(RANKING_GROUPS)[(LAST, "")].version
     assert versions == 2
 
 
@@ -99,15 +98,10 @@ def test_candidates_also_train_one_day_in_seven(loaded: Settings) -> None:
     assert trained == {date(2026, 3, 5), date(2026, 3, 12)}
 
 
-def test_a_forced_day_trains(loaded: Settings, tmp_path: Path) -> None:
+def test_a_forced_day_trains(loaded_copy: Settings) -> None:
     day = LAST - timedelta(days=1)
-    shutil.copytree(loaded.home / "lake", tmp_path / "lake")
-    forced = loaded.model_copy(
-        update={
-            "home": tmp_path,
-            "training": loaded.training.model_copy(update={"force": True}),
-        }
-    )
+    training = loaded_copy.training.model_copy(update={"force": True})
+    forced = loaded_copy.model_copy(update={"training": training})
     run_dag("retrain_ranker", day, forced, "build_groups")
     assert Lake(forced).read_day(RANKING_GROUPS, day).height > 0
 

@@ -95,10 +95,10 @@ def test_events_count_by_how_much_they_commit() -> None:
     assert c.IMPRESSION not in weights
 
 
-def test_preferences_of_a_day_do_not_know_the_days_after_it(loaded: Settings) -> None:
+def test_preferences_of_a_day_do_not_know_the_days_after_it(loaded_copy: Settings) -> None:
     day = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS // 2)
-    before = Lake(loaded).read_day(USER_FACETS, day)
-    write_user_facets(day, loaded)
-    assert Lake(loaded).read_day(USER_FACETS, day).equals(before)
+    before = Lake(loaded_copy).read_day(USER_FACETS, day)
+    write_user_facets(day, loaded_copy)
+    assert Lake(loaded_copy).read_day(USER_FACETS, day).equals(before)
     sums = before.group_by(GROUP).agg(pl.col(c.PREFERENCE).sum())[c.PREFERENCE]
     assert sums.max() <= 1 + 1e-9

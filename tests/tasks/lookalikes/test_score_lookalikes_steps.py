@@ -113,9 +113,9 @@ def test_a_card_of_a_short_history_refuses(loaded: Settings) -> None:
     assert set(lake.read_day(THRESHOLD_CARDS, SHOP_LAST_DAY)["verdict"]) == {"too few"}
 
 
-def test_features_end_the_day_before(loaded: Settings) -> None:
-    assert Lake(loaded).read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY).height > 0
-    assert score_lookalikes.write_features(SHOP_FIRST_DAY, loaded) == 0
+def test_features_end_the_day_before(loaded_copy: Settings) -> None:
+    assert Lake(loaded_copy).read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY).height > 0
+    assert score_lookalikes.write_features(SHOP_FIRST_DAY, loaded_copy) == 0
 
 
 def test_shares_of_an_attribute_sum_to_one(loaded: Settings) -> None:
@@ -125,10 +125,10 @@ def test_shares_of_an_attribute_sum_to_one(loaded: Settings) -> None:
     assert sums.to_list() == pytest.approx([1.0] * len(sums))
 
 
-def test_a_superseded_day_lists_nothing_and_stays_green(loaded: Settings) -> None:
+def test_a_superseded_day_lists_nothing_and_stays_green(loaded_copy: Settings) -> None:
     day = SHOP_LAST_DAY - timedelta(days=1)
-    assert score_lookalikes.list_segments(day, loaded) == []
-    assert score_lookalikes.publish_lookalikes(day, loaded) == {"segments": 0}
+    assert score_lookalikes.list_segments(day, loaded_copy) == []
+    assert score_lookalikes.publish_lookalikes(day, loaded_copy) == {"segments": 0}
 
 
 def test_an_unknown_segment_is_refused(month: Settings) -> None:
