@@ -79,7 +79,7 @@ def promote(day: date, settings: Settings) -> int:
     number = promotion.promotable(decision)
     if decision is None or number is None:
         log.info(
-            "%s: the live model stays: %s", day, decision[c.REASON] if decision else "superseded"
+            "%s: nothing to promote: %s", day, decision[c.REASON] if decision else "superseded"
         )
         return 0
     registry = registry_of(settings)

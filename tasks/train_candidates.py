@@ -1,7 +1,8 @@
 """Candidate generators: fit, judge on a time split, list the top k for active users.
 
 Each generator is fitted twice: on what was known `holdout_days` ago, to be judged by what users
-did since, and on all that is known, to make the lists that are written.
+did since, and on all that is known, to make the lists that are written. A superseded day that
+trains because later listings need its lists (one in seven) is not judged: nobody reads its metrics.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tasks.candidates.interactions import active, known_earlier, known_on
 from tasks.candidates.logged import log_model
 from tasks.candidates.picture import metrics_picture
 from tasks.errors import QualityGateFailed
+from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CANDIDATE_METRICS,
@@ -37,6 +39,7 @@ from tasks.training import is_weekly, superseded_by
 log = logging.getLogger(__name__)
 
 PARTS = (CANDIDATES, HELDOUT_CANDIDATES, CANDIDATE_METRICS, ITEM_EMBEDDINGS, USER_EMBEDDINGS)
+JUDGEMENTS = (CANDIDATE_METRICS, HELDOUT_CANDIDATES)
 UNION = "union"
 
 
@@ -55,7 +58,7 @@ def train_generator(day: date, settings: Settings, key: str) -> dict[str, int]:
     known = known_on(lake, day, settings.candidates)
     if gap := too_few(known, settings.candidates):
         log.warning("%s: %s; empty parts are written", key, gap)
-        return {table.name: lake.write_day(table, day, table.empty(), key) for table in PARTS}
+        return write_nothing(lake, day, key, gap, PARTS)
     heldout = judge(lake, known, settings, key)
     generator = fitted(key, known, settings)
     requests = active(known, settings.candidates.active_days)
@@ -74,8 +77,9 @@ def publish_candidates(day: date, settings: Settings) -> int:
     lists = pl.concat([lake.read_day(CANDIDATES, day, name) for name in written])
     if not too_few(known, settings.candidates):
         refuse_few(lists, settings.candidates)
-        measure_union(lake, known, settings, written)
-    picture_metrics(lake, day)
+        if superseded_by(lake, day) is None:
+            measure_union(lake, known, settings, written)
+            picture_metrics(lake, day)
     return lists.height
 
 
@@ -102,19 +106,43 @@ def split_of(lake: Lake, known: Known, options: Candidates) -> Split | str:
 
 def judge(lake: Lake, known: Known, settings: Settings, key: str) -> int:
     """Write the generator's metrics and held-out lists; return how many users were tested."""
-    day, split = known.through, split_of(lake, known, settings.candidates)
+    day = known.through
+    if newer := superseded_by(lake, day):
+        for table in JUDGEMENTS:
+            lake.supersede(table, day, newer, key)
+        return 0
+    split = split_of(lake, known, settings.candidates)
     if isinstance(split, str):
         log.warning("%s: no metrics: %s", key, split)
         tracking.params({"no_metrics": split})
-        for table in (CANDIDATE_METRICS, HELDOUT_CANDIDATES):
-            lake.write_day(table, day, table.empty(), key)
+        write_nothing(lake, day, key, split, JUDGEMENTS)
         return 0
     lists = heldout_lists(fitted(key, split.known, settings), split)
     metrics = judged(lists, split, settings, fitted(YARDSTICK, split.known, settings))
     lake.write_day(HELDOUT_CANDIDATES, day, lists[TIME], key)
-    lake.write_day(CANDIDATE_METRICS, day, metrics, key)
+    write_metrics(lake, day, key, metrics)
     track(metrics)
     return split.requests.height
+
+
+def write_metrics(lake: Lake, day: date, key: str, metrics: pl.DataFrame) -> None:
+    """Write what was measured; nothing is left to give a reason for."""
+    measured = metrics.with_columns(pl.lit(None, pl.String).alias(c.REASON))
+    lake.write_day(CANDIDATE_METRICS, day, measured, key)
+
+
+def write_nothing(
+    lake: Lake, day: date, key: str, reason: str, tables: tuple[Table, ...]
+) -> dict[str, int]:
+    """Write empty parts, the metrics' one with the reason; return their row counts."""
+    frames = {table: table.empty() for table in tables} | {CANDIDATE_METRICS: unmeasured(reason)}
+    return {table.name: lake.write_day(table, day, rows, key) for table, rows in frames.items()}
+
+
+def unmeasured(reason: str) -> pl.DataFrame:
+    """Return CANDIDATE_METRICS rows of a generator that nobody could be asked for."""
+    row = {"protocol": TIME, c.SLICE: ALL, c.METRIC: "users", c.VALUE: 0.0, c.REASON: reason}
+    return pl.DataFrame([row], schema=CANDIDATE_METRICS.schema)
 
 
 def track(metrics: pl.DataFrame) -> None:
@@ -168,19 +196,20 @@ def measure_union(lake: Lake, known: Known, settings: Settings, written: list[st
     day = known.through
     for name in BASELINES:
         lists = heldout_lists(fitted(name, split.known, settings), split)
-        lake.write_day(CANDIDATE_METRICS, day, judged(lists, split, settings, None), name)
+        write_metrics(lake, day, name, judged(lists, split, settings, None))
     heldout = pl.concat([lake.read_day(HELDOUT_CANDIDATES, day, name) for name in written])
     union = {TIME: interleaved(heldout, tuple(GENERATORS), max(CUTS))}
     only = Split(split.known, split.requests, split.protocols[:1])
     metrics = judged(union, only, settings, fitted(YARDSTICK, split.known, settings))
-    lake.write_day(CANDIDATE_METRICS, day, metrics, UNION)
+    write_metrics(lake, day, UNION, metrics)
     track(metrics)
 
 
 def picture_metrics(lake: Lake, day: date) -> None:
     """Log table and picture of everything measured for the day, if anything was."""
     metrics = lake.read_day(CANDIDATE_METRICS, day)
-    whole = metrics.filter((pl.col(c.SLICE) == ALL) & (pl.col("protocol") == TIME))
+    measured = metrics.filter(pl.col(c.REASON).is_null())
+    whole = measured.filter((pl.col(c.SLICE) == ALL) & (pl.col("protocol") == TIME))
     if whole.height and tracking.run_id():
         tracking.figure("candidates.png", metrics_picture(whole))
 

@@ -145,7 +145,8 @@ def _refusal(
     if method.needs_impressions and source == "purchases":
         return "no impressions: what was examined is not known"
     if rows.is_empty():
-        return "nothing was shown on days whose day before has preferences and scores"
+        done = "bought" if source == "purchases" else "shown"
+        return f"nothing was {done} on days whose day before has preferences and scores"
     carts = int(usable["is_carted"].sum())
     if carts < options.min_carts:
         return f"fewer than {options.min_carts} carts to learn from"

@@ -110,6 +110,7 @@ def score_people(plan: Plan, evidence: Evidence, options: Lookalikes) -> Scored:
     log.info("look-alike %s: seeds %s", plan.segment.name, seeds)
     reason = _too_few(plan, seeds, options)
     if reason:
+        log.info("look-alike %s: too few, %s", plan.segment.name, reason)
         return Scored(LOOKALIKE_SCORES.empty(), refusing_card("too few", reason, None), seeds)
     model = _calibrated(plan, evidence, people, options)
     today = people[plan.day]
@@ -139,7 +140,7 @@ def _seed_counts(plan: Plan, people: dict[date, pl.DataFrame]) -> dict[str, floa
 
 def _too_few(plan: Plan, seeds: dict[str, float], options: Lookalikes) -> str | None:
     if not plan.training:
-        return "history is too short for an anchor to train on"
+        return f"history is too short: to train it has to begin by {plan.begins}"
     if seeds["seeds_training"] < options.min_seeds:
         return f"{seeds['seeds_training']:.0f} people to learn from, {options.min_seeds} are needed"
     later = -(-options.min_seeds // LATER_SHARE)

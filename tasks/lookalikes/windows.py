@@ -26,6 +26,8 @@ class Plan:
     calibration: date
     card: date
     training: tuple[date, ...]
+    begins: date
+    """The last day on which history may begin for one anchor to train on."""
 
     @property
     def anchors(self) -> tuple[date, ...]:
@@ -58,4 +60,5 @@ def plan_of(
     candidates = [day - horizon * step for step in range(3, 3 + training_anchors)]
     needed = timedelta(days=segment.gap_days + history_days - 1)
     kept = tuple(anchor for anchor in candidates if anchor - needed >= first_day)
-    return Plan(segment, day, day - horizon * 2, day - horizon, kept)
+    begins = day - horizon * 3 - needed
+    return Plan(segment, day, day - horizon * 2, day - horizon, kept, begins)

@@ -89,7 +89,7 @@ def listing_days(lake: Lake, day: date) -> pl.DataFrame:
         {
             c.LISTING_DAY: span,
             "is_ready": [not absent[listed] for listed in span],
-            c.REASON: [_reason(absent[listed]) for listed in span],
+            c.REASON: [_reason(absent[listed], listed, lake.first_day()) for listed in span],
         },
         schema_overrides={c.REASON: pl.String},
     )
@@ -105,7 +105,9 @@ def _absent_before(there: dict[str, set[date]], listed: date) -> list[str]:
     return [name for name, days in there.items() if before not in days]
 
 
-def _reason(absent: list[str]) -> str | None:
+def _reason(absent: list[str], listed: date, first: date) -> str | None:
+    if listed <= first:
+        return f"nothing is known of the day before: history begins on {first}"
     return f"the day before lacks {', '.join(absent)}" if absent else None
 
 
@@ -286,7 +288,7 @@ def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
     source = "impressions" if has_impressions(counted) else "candidates"
     held_out = groups.filter(pl.col(c.ROLE) == "holdout")[c.LISTING_DAY].max()
     role = (
-        pl.when(pl.col(c.LISTING_DAY) == held_out)
+        pl.when(pl.col(c.LISTING_DAY).eq_missing(pl.lit(held_out, pl.Date)))
         .then(pl.lit("holdout"))
         .otherwise(pl.lit("train"))
     )

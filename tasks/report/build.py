@@ -19,6 +19,7 @@ from tasks.lake.tables import (
     FACET_WEIGHTS,
     GATE_DECISIONS,
     RANKER_METRICS,
+    RANKING_DAYS,
     SET_ASIDE_EVENTS,
     THRESHOLD_CARDS,
 )
@@ -49,6 +50,7 @@ READ = (
     THRESHOLD_CARDS,
     CANDIDATE_METRICS,
     RANKER_METRICS,
+    RANKING_DAYS,
     GATE_DECISIONS,
 )
 DAYS = 7
@@ -120,7 +122,7 @@ def _results(rows: Mapping[str, Rows]) -> tuple[Section, ...]:
         facets_section(rows[FACET_WEIGHTS.name]),
         *lookalike_sections(rows[THRESHOLD_CARDS.name]),
         candidates_section(rows[CANDIDATE_METRICS.name]),
-        *ranker_sections(rows[RANKER_METRICS.name]),
+        *ranker_sections(rows[RANKER_METRICS.name], rows[RANKING_DAYS.name]),
         gate_section(rows[GATE_DECISIONS.name]),
     )
 

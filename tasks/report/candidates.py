@@ -31,9 +31,17 @@ def candidates_section(metrics: Rows) -> Section:
         return gap_section(TITLE, metrics)
     ndcg = of_kind(metrics, NDCG)
     if ndcg.is_empty():
-        return Section(TITLE, notes=("No NDCG was measured: no test user bought after the split.",))
+        return Section(TITLE, notes=tuple(_unmeasured(metrics)))
     ranked = in_order(beside_popularity(ndcg))
     return Section(TITLE, _table(ranked, metrics), _figure(ranked), _remarks(ranked))
+
+
+def _unmeasured(metrics: pl.DataFrame) -> list[str]:
+    """Say why there is no NDCG, generators that share a reason together."""
+    told = metrics.filter(pl.col(c.REASON).is_not_null()).group_by(c.REASON)
+    reasons = told.agg(pl.col(c.GENERATOR).sort()).sort(c.REASON)
+    said = [f"Not measured, {', '.join(names)}: {reason}." for reason, names in reasons.iter_rows()]
+    return said or ["No NDCG was measured: no test user bought after the split."]
 
 
 def of_kind(metrics: pl.DataFrame, kind: str) -> pl.DataFrame:

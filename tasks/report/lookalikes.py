@@ -21,7 +21,7 @@ CARD = (
 )
 WITHOUT_THRESHOLD = {
     "no signal": "The interval of AUC covers 0.5: no threshold is offered.",
-    "too few": "Too few people did it in the window to learn from: no threshold is offered.",
+    "too few": "There is too little to learn from: no threshold is offered.",
 }
 
 
@@ -46,16 +46,22 @@ def _card(name: str, card: pl.DataFrame) -> Section:
     title = f"Look-alike: {name}"
     verdict = card["verdict"][0]
     if verdict in WITHOUT_THRESHOLD:
-        return Section(title, notes=(WITHOUT_THRESHOLD[verdict], _auc(card)))
+        return Section(title, notes=(WITHOUT_THRESHOLD[verdict], *_why(card), *_auc(card)))
     precise = with_interval(card, "precision", "precision", "precision_low", "precision_high")
     return Section(
-        title, precise.select(CARD), figures.threshold_card(card), (_auc(card), *_suggested(card))
+        title, precise.select(CARD), figures.threshold_card(card), (*_auc(card), *_suggested(card))
     )
 
 
-def _auc(card: pl.DataFrame) -> str:
+def _why(card: pl.DataFrame) -> list[str]:
+    return [f"Why: {card[c.REASON][0]}."] if card[c.REASON][0] else []
+
+
+def _auc(card: pl.DataFrame) -> list[str]:
+    if card["auc"][0] is None:
+        return []
     known = interval(*card.select("auc", "auc_low", "auc_high").row(0))
-    return f"AUC on the later window: {known}."
+    return [f"AUC on the later window: {known}."]
 
 
 def _suggested(card: pl.DataFrame) -> list[str]:
@@ -75,5 +81,8 @@ def lookalikes_headline(cards: Rows) -> str | None:
     """Say each segment's verdict in one line."""
     if isinstance(cards, Gap) or cards.is_empty():
         return None
-    said = [f"{name}: {card['verdict'][0]}, {_auc(card)[:-1]}" for name, card in _by_segment(cards)]
+    said = [
+        ", ".join([f"{name}: {card['verdict'][0]}", *(known[:-1] for known in _auc(card))])
+        for name, card in _by_segment(cards)
+    ]
     return f"Look-alikes: {'; '.join(said)}."

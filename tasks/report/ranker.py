@@ -16,22 +16,43 @@ MAIN = "ndcg@60"
 WHOLE = "all"
 
 
-def ranker_sections(metrics: Rows) -> tuple[Section, ...]:
-    """Return the sections of RANKER_METRICS rows: NDCG@60 by slice, then what else is measured."""
+def ranker_sections(metrics: Rows, days: Rows) -> tuple[Section, ...]:
+    """Return the sections of RANKER_METRICS rows: NDCG@60 by slice, then what else is measured.
+
+    Args:
+        metrics: RANKER_METRICS rows of the day.
+        days: RANKING_DAYS rows of the day, the listing days that groups were made from.
+    """
     if isinstance(metrics, Gap):
         return (gap_section(TITLE, metrics),)
+    listed = listing_days(days)
     if metrics.is_empty():
-        said = "No group of the held-out day has a cart: nothing could be measured."
-        return (Section(TITLE, notes=(said,)),)
+        return (Section(TITLE, notes=(_unmeasured(days), *listed)),)
     main = of_main(metrics)
     whole = main.filter(pl.col(c.SLICE) == WHOLE)
     figure = figures.intervals(whole, "model", "NDCG@60 on held-out groups", ("ranker",))
     note = "NDCG@60 on held-out groups; intervals: 95% bootstrap over customers."
     other = _other(metrics)
     return (
-        Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, (note,)),
+        Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, (note, *listed)),
         *([Section(OTHER_TITLE, _beside(other, c.METRIC))] if other.height else []),
     )
+
+
+def _unmeasured(days: Rows) -> str:
+    if isinstance(days, Gap) or "holdout" in days[c.ROLE]:
+        return "No group of the held-out day has a cart: nothing could be measured."
+    return "No listing day could be held out: nothing could be measured."
+
+
+def listing_days(days: Rows) -> tuple[str, ...]:
+    """Say what became of the listing days, and why some of them gave nothing."""
+    if isinstance(days, Gap) or days.is_empty():
+        return ()
+    counted = days.group_by(c.ROLE, c.REASON).agg(pl.len(), pl.col(c.LISTING_DAY).min())
+    parts = counted.sort(c.LISTING_DAY).select(c.ROLE, "len", c.REASON).iter_rows()
+    said = [f"{count} {role}{f' ({reason})' if reason else ''}" for role, count, reason in parts]
+    return (f"Listing days: {', '.join(said)}.",)
 
 
 def of_main(metrics: pl.DataFrame) -> pl.DataFrame:

@@ -149,5 +149,5 @@ def total(name: str) -> pl.Expr:
 
 
 def _volume_figure(rows: pl.DataFrame) -> Figure | None:
-    events = rows.filter(pl.col("table") == "events").sort("day")
+    events = rows.filter(pl.col("table") == "events").drop_nulls("rows").sort("day")
     return figures.rows_by_day(events) if events["rows"].sum() else None

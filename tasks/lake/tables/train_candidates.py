@@ -50,12 +50,15 @@ CANDIDATE_METRICS = Table(
         c.VALUE: Column(pl.Float64),
         c.LOW: Column(pl.Float64, nullable=True),
         c.HIGH: Column(pl.Float64, nullable=True),
+        c.REASON: Column(pl.String, nullable=True),
     },
     ("protocol", c.SLICE, c.METRIC),
     _WRITER,
     part=c.GENERATOR,
     due_hour=7,
 )
+"""A generator that could not be measured has one row: no test users, and the reason."""
+
 ITEM_EMBEDDINGS = Table(
     "item_embeddings",
     "fitted",

@@ -117,6 +117,14 @@ class TestPlanted:
         assert "nothing was shown" in str(nothing["reason"])
         assert nothing["rows"] == 0
 
+    def test_without_impressions_nothing_bought_is_said(self, method: str) -> None:
+        rows, features = (frame.clear() for frame in shown(customers=4))
+        found = facet_weights(rows, features, ATTRIBUTES, OPTIONS, "purchases", seed=4)
+        assert row(found, method, "brand")["reason"] == {
+            "logistic": "nothing was bought on days whose day before has preferences and scores",
+            "within-listing": "no impressions: what was examined is not known",
+        }.get(method)
+
 
 def test_within_listings_the_planted_size_is_found(weights: pl.DataFrame) -> None:
     # Position is the listing's own business there; the logistic method mixes it in and shrinks.

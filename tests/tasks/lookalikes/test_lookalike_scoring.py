@@ -128,7 +128,10 @@ def test_too_few_in_a_later_window_cannot_be_judged() -> None:
 def test_a_short_history_is_said() -> None:
     short = plan_of(SEGMENT, DAY, DAY - timedelta(days=20), history_days=7, training_anchors=2)
     scored = score_people(short, evidence(signal=6), OPTIONS)
-    assert "history is too short" in str(scored.card["reason"][0])
+    begins = DAY - timedelta(days=3 * SEGMENT.horizon_days + SEGMENT.gap_days + 7 - 1)
+    assert scored.card["reason"][0] == f"history is too short: to train it has to begin by {begins}"
+    assert plan_of(SEGMENT, DAY, begins, 7, 2).training
+    assert not plan_of(SEGMENT, DAY, begins + timedelta(days=1), 7, 2).training
 
 
 def test_people_who_cannot_be_told_apart_fail_the_run() -> None:

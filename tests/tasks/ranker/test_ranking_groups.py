@@ -100,7 +100,7 @@ def test_days_before_history_are_dropped_and_an_absent_newest_day_waits(
     # On 2 March the newest listings are those of the first landing day: nothing is known before.
     listed = g.listing_days(lake, days[1])
     assert not listed["is_ready"].any()
-    assert "item_features" in listed["reason"][-1]
+    assert "history begins on 2026-03-01" in listed["reason"][-1]
     with pytest.raises(InputNotReady, match=r"2026-03-02 is absent.*backfill build_features"):
         g.listing_days(lake, days[3])
     for table in g.KNOWN_BEFORE:

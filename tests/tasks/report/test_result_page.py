@@ -18,6 +18,7 @@ from tasks.lake.tables import (
     FACET_WEIGHTS,
     GATE_DECISIONS,
     RANKER_METRICS,
+    RANKING_DAYS,
     THRESHOLD_CARDS,
 )
 from tasks.landing.manifest import write_landing_day
@@ -143,6 +144,50 @@ def test_a_segment_without_signal_gets_no_threshold(filled: Settings) -> None:
     assert "Suggested, sure: 0.5000, 100 people, 60 expected buyers." in (
         section(page, "Look-alike: shoe_buyers").notes
     )
+
+
+def test_a_card_that_offers_nothing_says_why(settings: Settings) -> None:
+    known = {"verdict": "too few", "reason": "3 people to learn from, 50 are needed"}
+    Lake(settings).write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, known), part="shoe_buyers")
+    page = build(DAY, settings)
+    assert section(page, "Look-alike: shoe_buyers").notes == (
+        "There is too little to learn from: no threshold is offered.",
+        "Why: 3 people to learn from, 50 are needed.",
+    )
+    assert "Look-alikes: shoe_buyers: too few." in page.headline
+
+
+def test_generators_that_could_not_be_measured_say_why(settings: Settings) -> None:
+    lake = Lake(settings)
+    for name in ("sasrec", "ease"):
+        gap = {"metric": "users", "reason": "0 days before the holdout, 3 are needed"}
+        lake.write_day(CANDIDATE_METRICS, DAY, rows(CANDIDATE_METRICS, gap), part=name)
+    assert section(build(DAY, settings), "Candidate generators").notes == (
+        "Not measured, ease, sasrec: 0 days before the holdout, 3 are needed.",
+    )
+
+
+def test_listing_days_that_gave_nothing_are_counted_with_their_reason(settings: Settings) -> None:
+    lake = Lake(settings)
+    lake.write_day(RANKER_METRICS, DAY, RANKER_METRICS.empty())
+    days = [DAY - timedelta(days=back) for back in (3, 2, 1)]
+    kinds = [{"role": "dropped", "reason": "too early"}] * 2 + [{"role": "train", "reason": None}]
+    given = [{"listing_day": day} | kind for day, kind in zip(days, kinds, strict=True)]
+    lake.write_day(RANKING_DAYS, DAY, rows(RANKING_DAYS, *given))
+    assert section(build(DAY, settings), "Ranker").notes == (
+        "No listing day could be held out: nothing could be measured.",
+        "Listing days: 2 dropped (too early), 1 train.",
+    )
+
+
+def test_a_day_whose_events_are_absent_beside_one_that_has_them_gives_a_page(
+    settings: Settings,
+) -> None:
+    Lake(settings).write_day(EVENTS, DAY, events("order", None))
+    write_landing_day(settings.landing, DAY + timedelta(days=1), {}, "test")
+    page = build(DAY + timedelta(days=1), settings)
+    assert "build_features has not written it" in text(page)
+    assert html(page).count("<section>") == len(page.sections)
 
 
 def test_generators_stand_beside_popularity(filled: Settings) -> None:
