@@ -66,6 +66,9 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int]:
 def promote(day: date, settings: Settings) -> int:
     """Make the day's model live if the gate passed it; return how many moves that took.
 
+    What was once decided about a day that is superseded now is history: it neither goes live nor
+    fails again.
+
     Raises:
         QualityGateFailed: the gate refused the model, or found it too good.
     """
@@ -73,9 +76,8 @@ def promote(day: date, settings: Settings) -> int:
     from tasks.ranker.registry import registry_of
 
     lake = Lake(settings)
-    decision = promotion.newest_decision(
-        lake.read_window(GATE_DECISIONS, day, Window(1, optional=True))
-    )
+    past = lake.read_window(GATE_DECISIONS, day, Window(1, optional=True))
+    decision = None if superseded_by(lake, day) else promotion.newest_decision(past)
     number = promotion.promotable(decision)
     if decision is None or number is None:
         log.info(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tasks.errors import ContractViolation, QualityGateFailed
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
+from tasks.landing.manifest import write_landing_day
 from tasks.ranker import model as ranker
 from tasks.ranker.promotion import moves_forward
 from tasks.ranker.registry import Registry, Version, registry_of
@@ -84,6 +85,18 @@ def test_undecided_and_superseded_days_are_green(quick: Settings, registry: Regi
     registry.serve("1")
     assert promote(DAY, quick) == 0
     decide(quick, "undecided", "unregistered")
+    assert promote(DAY, quick) == 0
+    assert registry.serving() == registry.version("1")
+
+
+@pytest.mark.parametrize("verdict", ["refused", "too good", "pass"])
+def test_the_old_decision_of_a_day_that_is_superseded_now_does_nothing(
+    quick: Settings, registry: Registry, verdict: str
+) -> None:
+    registry.serve("1")
+    decide(quick, verdict, "3")
+    for day in (DAY, DAY + timedelta(days=1)):
+        write_landing_day(quick.landing, day, {}, source="test")
     assert promote(DAY, quick) == 0
     assert registry.serving() == registry.version("1")
 
