@@ -1,7 +1,7 @@
 """The command line: everything that Airflow runs, without it.
 
-`python -m tasks` lists the DAGs and their tasks. Exit codes: 0 done, 1 one of the three known
-errors (its message, no traceback), 2 a wrong call.
+`python -m tasks` lists the DAGs and their tasks. Exit codes: 0 done, 1 a known error (its message,
+no traceback), 2 a wrong call, 3 done, but a quality gate refused a model.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Callable
 from datetime import date
 from importlib import import_module
 
-from tasks.errors import VitrinaError
-from tasks.lake.ledger import days_between
+from tasks.errors import QualityGateFailed, VitrinaError, WrongCall
+from tasks.lake.ledger import asked_days
 from tasks.settings import Settings, variables
-from tasks.steps import CHAIN, run_dag, steps_of
+from tasks.steps import CHAIN, ENDS, dags, run_dag, steps_of
+
+DONE, FAILED, WRONG_CALL, REFUSED = range(4)
 
 COMMANDS = {
     "simulate": "tasks.simulator.command",
@@ -38,8 +40,8 @@ def main(words: list[str] | None = None) -> int:
         done: int | None = args.command(args, Settings())
     except VitrinaError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return done or 0
+        return WRONG_CALL if isinstance(error, WrongCall) else FAILED
+    return done or DONE
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
@@ -87,15 +89,31 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             update={"training": settings.training.model_copy(update={"force": True})}
         )
     dag, _, step = args.name.partition(".")
-    for day in days_between(args.day, args.to or args.day):
-        for name in CHAIN if dag == "chain" else (dag,):
-            run_dag(name, day, settings, step or None)
-    return 0
+    refusals = [
+        f"refused: {name} {day}: {refusal}"
+        for day in asked_days(args.day, args.to or args.day)
+        for name in (CHAIN if dag == "chain" else (dag,))
+        if (refusal := _refusal(name, day, settings, step or None))
+    ]
+    for line in refusals:
+        print(line)
+    return REFUSED if refusals else DONE
+
+
+def _refusal(dag: str, day: date, settings: Settings, step: str | None) -> str | None:
+    """Run a DAG and return what its gate said: a refusal is a decision that stops no other day."""
+    try:
+        run_dag(dag, day, settings, step)
+    except QualityGateFailed as error:
+        if dag not in ENDS:
+            raise
+        return str(error)
+    return None
 
 
 def list_dags(args: argparse.Namespace, settings: Settings) -> int:
     """Print every DAG and its tasks."""
-    for dag in CHAIN:
+    for dag in dags():
         print(dag)
         for step in steps_of(dag):
             mapped = " (mapped)" if step.mapped_over else ""

@@ -1,4 +1,4 @@
-"""The three errors a task may end with on purpose; anything else is a bug, shown as itself."""
+"""The errors a task may end with on purpose; anything else is a bug, shown as itself."""
 
 from __future__ import annotations
 
@@ -17,3 +17,7 @@ class ContractViolation(VitrinaError):
 
 class QualityGateFailed(VitrinaError):
     """A model is too weak, too good to be true or degenerate: the live one stays."""
+
+
+class WrongCall(VitrinaError):
+    """A command that names nothing there is, or days in the wrong order."""

@@ -15,7 +15,7 @@ import polars as pl
 
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
-from tasks.lake.ledger import Record, Slot, days_between
+from tasks.lake.ledger import Record, Slot, asked_days
 from tasks.lake.tables import TABLES
 from tasks.settings import Settings
 
@@ -208,6 +208,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the status; 0 when nothing is to mend, else 1."""
-    found = statuses(Lake(settings), days_between(args.first, args.last))
+    found = statuses(Lake(settings), asked_days(args.first, args.last))
     print("\n".join(lines(found)))
     return 1 if mends(found) else 0

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+import tasks
 from tasks import tracking
-from tasks.errors import VitrinaError
+from tasks.errors import VitrinaError, WrongCall
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,8 @@ CHAIN = (
     "retrain_ranker",
 )
 """The nightly DAGs in an order in which one process can run them."""
+ENDS = ("score_lookalikes", "retrain_ranker")
+"""Those that no other one waits for."""
 
 Function = Callable[..., Any]
 
@@ -70,19 +74,33 @@ class Try:
         }
 
 
+def dags() -> list[str]:
+    """Return every module of `tasks/` that has steps: the chain in its order, then the rest."""
+    return [*CHAIN, *sorted(name for name in _modules() - set(CHAIN) if _declared(name))]
+
+
 def steps_of(dag: str) -> tuple[Step, ...]:
     """Return the steps of the DAG's module, in an order in which they can run.
 
     Raises:
-        VitrinaError: there is no such DAG.
+        WrongCall: there is no such DAG.
     """
-    try:
-        module = import_module(f"tasks.{dag}")
-        steps: tuple[Step, ...] = module.STEPS
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise VitrinaError(
-            f"there is no DAG {dag!r}; `python -m tasks` lists them ({error})"
-        ) from None
+    steps = _declared(dag) if dag in _modules() else ()
+    if not steps:
+        raise WrongCall(f"there is no DAG {dag!r}; `python -m tasks` lists them")
+    return steps
+
+
+def _modules() -> set[str]:
+    return {
+        found.name
+        for found in iter_modules(tasks.__path__)
+        if not found.ispkg and not found.name.startswith("_")
+    }
+
+
+def _declared(module: str) -> tuple[Step, ...]:
+    steps: tuple[Step, ...] = getattr(import_module(f"tasks.{module}"), "STEPS", ())
     return steps
 
 
@@ -129,11 +147,12 @@ def run_dag(dag: str, day: date, settings: Settings, only: str | None = None) ->
     """Run a whole DAG for one day in this process, or one step of it.
 
     Raises:
-        VitrinaError: no such DAG or step, or what the step raises.
+        WrongCall: there is no such DAG or step.
+        VitrinaError: what the step raises.
     """
     chosen = [step for step in steps_of(dag) if only in (None, step.name)]
     if not chosen:
-        raise VitrinaError(
+        raise WrongCall(
             f"{dag} has no step {only!r}; it has {', '.join(s.name for s in steps_of(dag))}"
         )
     for step in chosen:

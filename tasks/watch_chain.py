@@ -17,6 +17,7 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import EVENTS, TABLES
 from tasks.settings import Settings
 from tasks.status import MISSING, dag_of, statuses
+from tasks.steps import Step
 
 WATCHED_DAYS = 2
 """The day before, and the one before that, whose every hour has passed."""
@@ -130,3 +131,6 @@ def _link(late: Sequence[Missing], waiting: Sequence[HalfPending]) -> str:
     if late:
         return f"{late[0].table} {late[0].day}"
     return f"{waiting[0].dag} {waiting[0].day}"
+
+
+STEPS = (Step(judge_day),)

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.errors import WrongCall
 from tasks.lake.contracts import Column, Table
 from tasks.lake.storage import Storage
 
@@ -151,3 +152,14 @@ class Ledger:
 def days_between(first: date, last: date) -> list[date]:
     """Return every day from `first` to `last`, both included."""
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def asked_days(first: date, last: date) -> list[date]:
+    """Return the days that somebody asked for.
+
+    Raises:
+        WrongCall: the last is before the first.
+    """
+    if last < first:
+        raise WrongCall(f"no days from {first} to {last}: the last is before the first")
+    return days_between(first, last)

@@ -2,14 +2,21 @@ from __future__ import annotations
 
 from datetime import date
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
+import tasks
 from tasks.__main__ import main
 from tasks.errors import InputNotReady, VitrinaError
+from tasks.lake.lake import Lake
+from tasks.lake.tables import GATE_DECISIONS
+from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
-from tasks.steps import CHAIN, Step, Try, execute, run_dag, steps_of
+from tasks.steps import CHAIN, Step, Try, dags, execute, run_dag, steps_of
+from tests.rows import rows
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 3, 10)
 
 
@@ -67,9 +74,74 @@ def test_an_unknown_dag_or_step_is_named(settings: Settings) -> None:
 def test_the_command_line_lists_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    for dag in CHAIN:
+    scheduled = {path.stem for path in (ROOT / "dags").glob("*.py")}
+    assert scheduled | {"rollback_ranker"} == set(dags())
+    for dag in dags():
         for step in steps_of(dag):
             assert f"{dag}.{step.name}" in printed
+
+
+def test_a_missing_library_is_not_taken_for_a_missing_dag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needy.py").write_text("import no_such_library")
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        steps_of("needy")
+
+
+@pytest.fixture
+def at_home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The same settings for the command line."""
+    monkeypatch.setenv("VITRINA_HOME", str(settings.home))
+    monkeypatch.setenv("VITRINA_MLFLOW_URL", "")
+    return settings
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "run build_features --day 2026-02-02 --to 2026-01-01",
+        "status --from 2026-02-02 --to 2026-01-01",
+        "run train_everything --day 2026-02-02",
+        "run build_features.count --day 2026-02-02",
+    ],
+)
+def test_a_wrong_call_has_exit_code_2(
+    call: str, at_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(call.split()) == 2
+    assert capsys.readouterr().err.startswith("WrongCall: ")
+
+
+@pytest.mark.parametrize("call", ["run build_features --day yesterday", "run build_features"])
+def test_an_unreadable_call_has_exit_code_2(call: str) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(call.split())
+    assert raised.value.code == 2
+
+
+def test_the_chain_is_judged_by_hand_for_a_day(
+    at_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_landing_day(at_home.landing, DAY, {}, "test")
+    assert main(["run", "watch_chain", "--day", str(DAY)]) == 1
+    assert "events of 2026-03-10 was due at 2026-03-11 03:00" in capsys.readouterr().err
+
+
+def test_a_refusal_stops_no_other_day_and_has_exit_code_3(
+    at_home: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = [date(2026, 3, 10), date(2026, 3, 11)]
+    for day in days:
+        write_landing_day(at_home.landing, day, {}, "test")
+        refused: dict[str, object] = {"decision": "refused", "reason": f"too weak on {day}"}
+        Lake(at_home).append_day(GATE_DECISIONS, day, rows(GATE_DECISIONS, refused))
+    call = ["run", "retrain_ranker.promote", "--day", "2026-03-10", "--to", "2026-03-11", "--force"]
+    assert main(call) == 3
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if "too weak on" in line] == told
+    assert len(told) == len(days)
 
 
 def test_a_known_error_is_one_line_and_exit_code_1(
