@@ -5,7 +5,7 @@
 **Runs** every hour, outside the chain. Normal: 10 seconds.
 
 Task: `find_missing` judges the last two days, and the days for which `retrain_ranker` has one of
-the two events it waits for. One late thing is one alert, however many hours it lasts.
+the two events it waits for. The same lateness is one alert, however many hours it lasts.
 
 ### If it fails
 | Error | Meaning | Do |

@@ -26,7 +26,7 @@ LANDING = "landing"
 
 
 class ChainIncomplete(InputNotReady):
-    """Something is late; `link` names it, so that one late thing is one alert."""
+    """Something is late; `link` names all of it, so that the same lateness is one alert."""
 
     def __init__(self, message: str, link: str) -> None:
         super().__init__(message)
@@ -58,15 +58,38 @@ def find_missing(now: datetime, pending: Sequence[HalfPending], settings: Settin
     """Return how many tables were judged.
 
     Raises:
-        ChainIncomplete: naming the first missing link, how many there are, and the days that are
-            half pending, each with what to do.
+        ChainIncomplete: in one line the first missing link of each day, how many there are behind
+            it, and the days that are half pending, each with what to do.
     """
     lake = Lake(settings)
     late = missing(lake, now)
-    waiting = [key for key in pending if now - key.since > PATIENCE]
+    waiting = [key for key in pending if now - key.since > PATIENCE and not has_run(lake, key)]
     if late or waiting:
-        raise ChainIncomplete(_message(late, waiting), _link(late, waiting))
+        said = [*_late_days(late), *_half_pending_days(waiting)]
+        raise ChainIncomplete("; ".join(said), _link(late, waiting))
     return sum(len(due_tables(day, now)) for day in watched_days(lake, now))
+
+
+def judge_day(day: date, settings: Settings) -> int:
+    """Fail if a table of `day` is not there; by hand (Airflow's `find_missing` looks hourly)."""
+    over = datetime.combine(day + timedelta(days=WATCHED_DAYS), time(), UTC)
+    return find_missing(over, [], settings)
+
+
+def has_run(lake: Lake, key: HalfPending) -> bool:
+    """Return whether the DAG has done the day all the same: a run by hand consumes no event."""
+    tables = [table for table in TABLES.values() if dag_of(table) == key.dag]
+    return all(
+        key.day in {str(day) for day, _ in lake.ledger.current(table)}
+        for table in tables
+        if table.class_ != "historical"
+    )
+
+
+def judge_day(day: date, settings: Settings) -> int:
+    """Fail if a table of `day` is not there; by hand (Airflow's `find_missing` looks hourly)."""
+    over = datetime.combine(day + timedelta(days=WATCHED_DAYS), time(), UTC)
+    return find_missing(over, [], settings)
 
 
 def missing(lake: Lake, now: datetime) -> list[Missing]:
@@ -107,30 +130,42 @@ def _due(table: Table, day: date) -> datetime:
     return midnight + timedelta(hours=table.due_hour or 0)
 
 
-def _message(late: Sequence[Missing], waiting: Sequence[HalfPending]) -> str:
-    lines = [_said(late)] if late else []
-    lines += [
-        f"{key.dag} has waited for {' and '.join(key.absent)} of {key.day} since"
-        f" {key.since:%Y-%m-%d %H:%M} UTC ({' and '.join(key.came)} came): trigger {key.dag} with"
-        f" partition key {key.day}"
-        for key in waiting
+def _late_days(late: Sequence[Missing]) -> list[str]:
+    return [
+        _said(first, sum(link.day == first.day for link in late) - 1) for first in _firsts(late)
     ]
-    return "\n".join(lines)
 
 
-def _said(late: Sequence[Missing]) -> str:
-    first = late[0]
-    behind = f"; {len(late) - 1} more tables are late behind it" if len(late) > 1 else ""
+def _said(first: Missing, behind: int) -> str:
+    rest = f" ({behind} more tables are late behind it)" if behind else ""
     return (
         f"{first.table} of {first.day} was due at {first.due:%Y-%m-%d %H:%M} UTC and is not there:"
-        f" look at {first.dag}{behind}"
+        f" look at {first.dag}{rest}"
     )
 
 
+def _firsts(late: Sequence[Missing]) -> list[Missing]:
+    """Return the first missing link of each day: the next day may be late for its own reason."""
+    firsts: dict[date, Missing] = {}
+    for link in late:
+        firsts.setdefault(link.day, link)
+    return list(firsts.values())
+
+
+def _half_pending_days(waiting: Sequence[HalfPending]) -> list[str]:
+    kinds: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for key in waiting:
+        kinds.setdefault((key.dag, key.absent, key.came), []).append(key.day)
+    return [
+        f"{dag} waits for {' and '.join(absent)} of {', '.join(days)} ({' and '.join(came)} came):"
+        f" trigger {dag} with the day as partition key"
+        for (dag, absent, came), days in kinds.items()
+    ]
+
+
 def _link(late: Sequence[Missing], waiting: Sequence[HalfPending]) -> str:
-    if late:
-        return f"{late[0].table} {late[0].day}"
-    return f"{waiting[0].dag} {waiting[0].day}"
+    names = [f"{link.table} {link.day}" for link in _firsts(late)]
+    return ", ".join([*names, *(f"{key.dag} {key.day}" for key in waiting)])
 
 
 STEPS = (Step(judge_day),)

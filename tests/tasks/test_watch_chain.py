@@ -9,10 +9,16 @@ import pytest
 
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
-from tasks.lake.tables import EVENTS, ITEM_FEATURES, TABLES, USER_FACETS
+from tasks.lake.tables import EVENTS, ITEM_FEATURES, RANKING_GROUPS, TABLES, USER_FACETS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
-from tasks.watch_chain import ChainIncomplete, HalfPending, due_tables, find_missing, missing
+from tasks.watch_chain import (
+    ChainIncomplete,
+    HalfPending,
+    due_tables,
+    find_missing,
+    missing,
+)
 
 BEFORE, DAY, TODAY = date(2026, 3, 5), date(2026, 3, 6), date(2026, 3, 7)
 NOON = datetime(2026, 3, 7, 12, tzinfo=UTC)
@@ -35,9 +41,9 @@ def made(settings: Settings, day: date, but: Collection[Table] = ()) -> None:
             lake.supersede(table, day, by=TODAY, part="one" if table.part else None)
 
 
-def waiting(hours: float) -> HalfPending:
+def waiting(hours: float = 4, day: str = "2026-03-01") -> HalfPending:
     since = NOON - timedelta(hours=hours)
-    return HalfPending("retrain_ranker", "2026-03-01", ("facets",), ("candidates",), since)
+    return HalfPending("retrain_ranker", day, ("facets",), ("candidates",), since)
 
 
 def test_a_shop_without_deliveries_has_no_chain_to_watch(settings: Settings) -> None:
@@ -80,7 +86,7 @@ def test_the_earliest_of_the_missing_tables_is_named_and_the_rest_counted(
     with pytest.raises(ChainIncomplete) as found:
         find_missing(NOON, [], settings)
     assert "item_features of 2026-03-06 was due at 2026-03-07 04:00 UTC" in str(found.value)
-    assert "look at build_features; 1 more tables are late behind it" in str(found.value)
+    assert "look at build_features (1 more tables are late behind it)" in str(found.value)
     assert found.value.link == "item_features 2026-03-06"
 
 
@@ -97,13 +103,52 @@ def test_days_before_the_first_delivery_are_outside_history(settings: Settings) 
     assert find_missing(NOON, [], settings) == len(due_tables(DAY, NOON))
 
 
-def test_a_day_half_pending_for_long_is_named_with_what_finishes_it(settings: Settings) -> None:
+def test_the_first_link_of_each_day_is_named(settings: Settings) -> None:
+    landed(settings, BEFORE)
+    made(settings, BEFORE, but=(USER_FACETS,))
     with pytest.raises(ChainIncomplete) as found:
-        find_missing(NOON, [waiting(hours=4)], settings)
-    assert "retrain_ranker has waited for candidates of 2026-03-01" in str(found.value)
-    assert "facets came" in str(found.value)
-    assert "trigger retrain_ranker with partition key 2026-03-01" in str(found.value)
-    assert found.value.link == "retrain_ranker 2026-03-01"
+        find_missing(NOON, [], settings)
+    assert "user_facets of 2026-03-05 was due" in str(found.value)
+    assert "landing of 2026-03-06 was due" in str(found.value)
+    assert found.value.link == "user_facets 2026-03-05, landing 2026-03-06"
+
+
+def test_days_half_pending_for_long_are_named_with_what_finishes_them(settings: Settings) -> None:
+    with pytest.raises(ChainIncomplete) as found:
+        find_missing(NOON, [waiting(), waiting(day="2026-03-03")], settings)
+    assert str(found.value) == (
+        "retrain_ranker waits for candidates of 2026-03-01, 2026-03-03 (facets came):"
+        " trigger retrain_ranker with the day as partition key"
+    )
+    assert found.value.link == "retrain_ranker 2026-03-01, retrain_ranker 2026-03-03"
+
+
+def test_days_half_pending_behind_a_late_link_are_in_the_same_line(settings: Settings) -> None:
+    landed(settings, BEFORE)
+    made(settings, BEFORE)
+    with pytest.raises(ChainIncomplete) as found:
+        find_missing(NOON, [waiting()], settings)
+    (line,) = str(found.value).splitlines()
+    assert "landing of 2026-03-06" in line
+    assert "retrain_ranker waits for candidates of 2026-03-01" in line
+    assert found.value.link == "landing 2026-03-06, retrain_ranker 2026-03-01"
+
+
+def test_a_half_pending_day_that_was_run_by_hand_is_done(settings: Settings) -> None:
+    landed(settings, BEFORE, DAY)
+    for day in (BEFORE, DAY):
+        made(settings, day)
+    assert find_missing(NOON, [waiting(day=str(DAY))], settings) > 0
+
+
+def test_a_half_pending_day_that_was_run_by_hand_in_part_is_not_done(settings: Settings) -> None:
+    landed(settings, BEFORE, DAY)
+    for day in (BEFORE, DAY):
+        made(settings, day)
+    early = BEFORE - timedelta(days=1)
+    Lake(settings).supersede(RANKING_GROUPS, early, by=TODAY)
+    with pytest.raises(ChainIncomplete, match=str(early)):
+        find_missing(NOON, [waiting(day=str(early))], settings)
 
 
 def test_a_day_half_pending_since_a_moment_ago_is_nothing(settings: Settings) -> None:
