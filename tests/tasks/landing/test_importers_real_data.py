@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 
 import polars as pl
-import pytest
 
 from tasks.build_features import ingest
 from tasks.landing.importers import load
 from tasks.landing.manifest import landing_days, read_kind, read_manifest
 from tasks.settings import Settings
-
-
-def real(settings: Settings, name: str) -> Path:
-    folder = settings.real_data / name
-    if not folder.exists():
-        pytest.skip(f"real data are not in {folder.resolve()}; VITRINA_REAL_DATA names the folder")
-    return folder
+from tests.real_data import real
 
 
 def test_the_gift_shop_lands_with_every_line_accounted_for(settings: Settings) -> None:
