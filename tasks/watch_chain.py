@@ -86,12 +86,6 @@ def has_run(lake: Lake, key: HalfPending) -> bool:
     )
 
 
-def judge_day(day: date, settings: Settings) -> int:
-    """Fail if a table of `day` is not there; by hand (Airflow's `find_missing` looks hourly)."""
-    over = datetime.combine(day + timedelta(days=WATCHED_DAYS), time(), UTC)
-    return find_missing(over, [], settings)
-
-
 def missing(lake: Lake, now: datetime) -> list[Missing]:
     """Return what is late, the first link first."""
     found = [link for day in watched_days(lake, now) for link in _of_day(lake, day, now)]
