@@ -12,8 +12,15 @@ BENCHES := $(sort $(subst _,-,$(patsubst tests/benchmarks/bench_%.py,%,$(wildcar
 # More options for pytest: make test OPTIONS="-k facets"
 OPTIONS ?=
 
+# Folder of public data, for demo-online-retail, tests and benchmarks.
+REAL_DATA ?= $(wildcard ../shared/data)
+
 export PYTHON
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
+export VITRINA_CODE_VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
+ifneq ($(REAL_DATA),)
+export VITRINA_REAL_DATA ?= $(abspath $(REAL_DATA))
+endif
 # In a stripped environment uv finds no certificates by itself.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 ifeq ($(origin SSL_CERT_FILE),undefined)
@@ -50,9 +57,10 @@ demo: install ## simulate a shop, run the chain in a real Airflow, print the res
 RETAIL := VITRINA_HOME=.vitrina/online_retail
 RETAIL_SETTINGS := VITRINA_LOOKALIKES__WINDOW_DAYS=60 VITRINA_CANDIDATES__SASREC__EPOCHS=4 \
   VITRINA_CANDIDATES__REPEATABLE='["kitchen","stationery","lighting","seasonal","home","garden","accessories","children","other"]'
-REAL_DATA ?= ../shared/data
 
 demo-online-retail: install ## the chain in Airflow over REAL_DATA/online_retail, a real shop's purchases
+	@test -d "$(REAL_DATA)/online_retail" || { echo "demo-online-retail: no folder" \
+	  "'$(REAL_DATA)/online_retail'; say where: make demo-online-retail REAL_DATA=FOLDER" >&2; exit 2; }
 	@$(RETAIL) $(RETAIL_SETTINGS) $(BIN)/python -m vitrina_airflow.demo --source online_retail \
 	  --path $(REAL_DATA)/online_retail --last-day 2011-09-29 --days 120 --listing-days 18
 

@@ -15,7 +15,7 @@ from importlib import import_module
 
 from tasks.errors import QualityGateFailed, VitrinaError, WrongCall
 from tasks.lake.ledger import asked_days
-from tasks.settings import Settings, variables
+from tasks.settings import Settings, shown_default, variables
 from tasks.steps import CHAIN, ENDS, dags, run_dag, steps_of
 
 DONE, FAILED, WRONG_CALL, REFUSED = range(4)
@@ -126,7 +126,7 @@ def list_dags(args: argparse.Namespace, settings: Settings) -> int:
 def list_settings(args: argparse.Namespace, settings: Settings) -> int:
     """Print every variable with its default and what it means."""
     for name, field in variables().items():
-        print(f"{name}={field.default}  {field.description}")
+        print(f"{name}={shown_default(field)}  {field.description}")
     return 0
 
 

@@ -5,17 +5,23 @@ A nested one is written with two underscores: `VITRINA_TRAINING__LAST_DAYS=2`.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+import pydantic_settings
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tasks.errors import VitrinaError
 
 PREFIX = "VITRINA_"
+LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+ItemColumn = Literal["category_group", "category", "brand", "colour", "size", "seller_id"]
+UserColumn = Literal["gender", "birth_year", "city"]
 
 
 class SettingsError(VitrinaError):
@@ -163,6 +169,14 @@ class Lookalikes(Section):
         0.6, gt=0, le=1, description="share of buyers that the wide suggestion reaches"
     )
 
+    @model_validator(mode="after")
+    def _history_lies_in_the_window(self) -> Self:
+        if self.history_days > self.window_days:
+            raise ValueError(
+                f"history_days {self.history_days} is more than window_days {self.window_days}"
+            )
+        return self
+
 
 class PopularOptions(Section):
     """Generator `popular`."""
@@ -235,6 +249,12 @@ class SASRecOptions(Section):
         512, ge=1, le=100_000, description="shared negatives of a batch above that"
     )
 
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
 
 class Candidates(Section):
     """Candidate generators."""
@@ -267,11 +287,11 @@ class Candidates(Section):
     repeatable: tuple[str, ...] = Field(
         ("beauty",), description="category groups whose items are bought again"
     )
-    item_features: tuple[str, ...] = Field(
+    item_features: tuple[ItemColumn, ...] = Field(
         ("category_group", "category", "brand", "colour"),
         description="columns of items that generators use",
     )
-    user_features: tuple[str, ...] = Field(
+    user_features: tuple[UserColumn, ...] = Field(
         ("gender", "city"), description="columns of customers that generators use"
     )
     repeats_half_life_days: float = Field(
@@ -375,12 +395,10 @@ class Settings(BaseSettings):
     alert_webhook: SecretStr | None = Field(
         None, description="address that gets every alert as JSON"
     )
-    real_data: Path = Field(
-        Path("../shared/data"), description="public data for tests and benchmarks"
+    real_data: Path | None = Field(
+        None, description="folder of public data; only tests and benchmarks read it"
     )
-    code_version: str = Field(
-        "unversioned", description="what code ran; the image sets it to its tag"
-    )
+    code_version: str = Field("unversioned", description="what code ran; make and the image set it")
 
     training: Training = Training()
     retries: Retries = Retries()
@@ -403,6 +421,8 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_complaint(error)) from None
+        except pydantic_settings.SettingsError as error:
+            raise SettingsError(_unreadable(error)) from None
 
     @property
     def landing(self) -> Path:
@@ -416,8 +436,8 @@ class Settings(BaseSettings):
 
     @property
     def reports(self) -> Path:
-        """Where result pages are written."""
-        return self.home / "lake" / "reports"
+        """Where result pages are written: beside the tables, or below home if they are remote."""
+        return (self.home / "lake" if "://" in self.lake else Path(self.lake)) / "reports"
 
     @property
     def tracking_url(self) -> str:
@@ -430,7 +450,13 @@ class Settings(BaseSettings):
 
     def logged(self) -> dict[str, str]:
         """Every setting but secrets, flat, for MLflow and the ledger's hash."""
-        return dict(_flat(self.model_dump(mode="json", exclude={"alert_webhook"})))
+        told = _flat(self.model_dump(mode="json", exclude={"alert_webhook"}))
+        return {name: without_login(value) for name, value in told}
+
+
+def without_login(text: str) -> str:
+    """Return the text with `user:password@` taken out of its URLs."""
+    return LOGIN.sub("", text)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -467,7 +493,37 @@ def _refuse_unknown(model: type[BaseModel]) -> None:
             raise SettingsError(f"{name} is not a setting{hint}")
 
 
+def shown_default(field: Any) -> str:  # noqa: ANN401 (pydantic's FieldInfo)
+    """Return the default as a variable would hold it; empty where there is none."""
+    if field.default in (None, ""):
+        return ""
+    return json.dumps(field.default) if isinstance(field.default, tuple) else str(field.default)
+
+
 def _complaint(error: ValidationError) -> str:
     first = error.errors()[0]
-    name = PREFIX + "__".join(str(part).upper() for part in first["loc"])
+    places = [str(part).upper() for part in first["loc"] if isinstance(part, str)]
+    name = PREFIX + "__".join(places)
+    if first["type"] == "value_error":  # fields that do not fit together
+        return f"{name}__*: {first['ctx']['error']}"
     return f"{name}={first['input']!r} is not allowed: {first['msg']}"
+
+
+def _unreadable(error: pydantic_settings.SettingsError) -> str:
+    """Name the variable that should hold JSON: the library names only the field."""
+    lists = [name for name, field in variables().items() if isinstance(field.default, tuple)]
+    broken = [name for name in lists if not _is_json(os.environ.get(name, "[]"))]
+    told = "; ".join(
+        f"{name}={os.environ[name]!r} is not allowed: want JSON, such as"
+        f" {shown_default(variables()[name])}"
+        for name in broken
+    )
+    return told or str(error)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

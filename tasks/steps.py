@@ -15,7 +15,7 @@ from typing import Any
 import tasks
 from tasks import tracking
 from tasks.errors import VitrinaError, WrongCall
-from tasks.settings import Settings
+from tasks.settings import Settings, without_login
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def opened(attempt: Try, settings: Settings) -> Iterator[tracking.TaskRun | None
             "%s: try %d, lake %s%s",
             attempt.title,
             attempt.number,
-            settings.lake,
+            without_login(settings.lake),
             f", {run.url}" if run else "",
         )
         started = time.monotonic()

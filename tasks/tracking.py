@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tasks.settings import Settings
+from tasks.settings import Settings, without_login
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -225,7 +225,7 @@ class Rest:
 
     def address(self, run: str) -> str:
         """Where a person reads the run."""
-        return f"{self._url}/#/experiments/{self._runs[run]}/runs/{run}"
+        return f"{without_login(self._url)}/#/experiments/{self._runs[run]}/runs/{run}"
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:

@@ -56,22 +56,24 @@ def paragraph(docstring: str, name: str) -> str:
 
 def settings_table() -> str:
     """Return one row per `VITRINA_*` variable: default, what is allowed, what it means."""
-    from tasks.settings import variables
+    from tasks.settings import shown_default, variables
 
     rows = [
-        [f"`{name}`", _default(field), _allowed(field), field.description or ""]
+        [f"`{name}`", _code(shown_default(field)), _allowed(field), field.description or ""]
         for name, field in variables().items()
     ]
     return table(["variable", "default", "allowed", "meaning"], rows)
 
 
-def _default(field: Any) -> str:  # noqa: ANN401 (pydantic's FieldInfo)
-    return f"`{field.default}`" if field.default not in (None, "") else ""
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _allowed(field: Any) -> str:  # noqa: ANN401 (pydantic's FieldInfo)
-    if get_origin(field.annotation) is Literal:
-        return " or ".join(f"`{value}`" for value in get_args(field.annotation))
+    kind = field.annotation
+    one = get_args(kind)[0] if get_origin(kind) is tuple else kind
+    if get_origin(one) is Literal:
+        return " or ".join(f"`{value}`" for value in get_args(one))
     bounds = [
         f"{sign} {_number(getattr(rule, name))}"
         for rule in field.metadata

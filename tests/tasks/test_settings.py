@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.settings import Settings, SettingsError
+from tasks.lake.tables import CUSTOMERS, ITEMS
+from tasks.settings import ItemColumn, Settings, SettingsError, UserColumn
 
 
 def test_a_variable_overrides_a_default_also_in_a_section(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +23,9 @@ def test_a_variable_overrides_a_default_also_in_a_section(monkeypatch: pytest.Mo
         ("VITRINA_SEED", "many", "valid integer"),
         ("VITRINA_ENGINE", "pandas", "'duckdb' or 'spark'"),
         ("VITRINA_TRAINING__LAST_DAYS", "0", "greater than or equal to 1"),
+        ("VITRINA_CANDIDATES__REPEATABLE", "beauty", 'JSON, such as ["beauty"]'),
+        ("VITRINA_CANDIDATES__ITEM_FEATURES", '["color"]', "'colour'"),
+        ("VITRINA_CANDIDATES__USER_FEATURES", '["town"]', "'city'"),
     ],
 )
 def test_a_wrong_variable_names_itself_its_value_and_what_is_allowed(
@@ -31,8 +36,37 @@ def test_a_wrong_variable_names_itself_its_value_and_what_is_allowed(
         Settings()
     message = str(raised.value)
     assert name in message
-    assert value in message
+    assert value.strip('[]"') in message
     assert allowed in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        (
+            "VITRINA_CANDIDATES__SASREC__HEADS",
+            "3",
+            "VITRINA_CANDIDATES__SASREC__*: width 32 is not a multiple of heads 3",
+        ),
+        (
+            "VITRINA_LOOKALIKES__HISTORY_DAYS",
+            "15",
+            "VITRINA_LOOKALIKES__*: history_days 15 is more than window_days 14",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as raised:
+        Settings()
+    assert str(raised.value) == complaint
+
+
+def test_the_columns_that_generators_may_use_are_columns_of_their_tables() -> None:
+    assert set(get_args(ItemColumn)) <= set(ITEMS.columns)
+    assert set(get_args(UserColumn)) <= set(CUSTOMERS.columns)
 
 
 def test_a_misspelt_variable_is_refused_with_the_nearest_name(
@@ -53,6 +87,28 @@ def test_secrets_are_neither_logged_nor_printed(monkeypatch: pytest.MonkeyPatch)
     settings = Settings()
     assert "secret-token" not in repr(settings)
     assert "secret-token" not in str(settings.logged())
+
+
+def test_logins_in_addresses_are_not_logged() -> None:
+    settings = Settings(
+        mlflow_url="https://anna:pa55@mlflow.example:5000/x", lake_url="s3://key:pa55@bucket/lake"
+    )
+    logged = settings.logged()
+    assert logged["mlflow_url"] == "https://mlflow.example:5000/x"
+    assert logged["lake_url"] == "s3://bucket/lake"
+    assert "pa55" not in str(logged)
+
+
+@pytest.mark.parametrize(
+    ("lake", "reports"),
+    [
+        (None, "/shop/lake/reports"),
+        ("/elsewhere/lake", "/elsewhere/lake/reports"),
+        ("s3://bucket/lake", "/shop/lake/reports"),
+    ],
+)
+def test_pages_lie_beside_a_local_lake(lake: str | None, reports: str) -> None:
+    assert Settings(home=Path("/shop"), lake_url=lake).reports == Path(reports)
 
 
 def test_paths_lie_below_home_unless_told() -> None:
