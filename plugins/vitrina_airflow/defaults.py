@@ -19,6 +19,7 @@ from airflow.sdk import (
 from tasks.settings import Settings
 from tasks.steps import CHAIN
 from vitrina_airflow.alerts import alert_failure
+from vitrina_airflow.outage import is_outage
 
 RETRIES = Settings().retries
 WAIT_FOR_INPUT = timedelta(minutes=RETRIES.input_minutes)
@@ -41,6 +42,8 @@ class RetryByError(ExceptionRetryPolicy):
         context: Mapping[str, Any] | None = None,
     ) -> RetryDecision:
         """Return whether and when to try again."""
+        if is_outage(exception):
+            return RetryDecision.retry(SHORT_WAIT, "a server did not answer")
         decision = super().evaluate(exception, try_number, max_tries, context)
         may_hurry = decision.retry_delay == WAIT_FOR_INPUT and try_number <= SHORT_TRIES
         if may_hurry and context and _root_is_at_work(context["ti"]):
@@ -67,12 +70,6 @@ RETRY_BY_ERROR = RetryByError(
             exception=["tasks.errors.ContractViolation", "tasks.errors.QualityGateFailed"],
             action=RetryAction.FAIL,
             reason="trying again cannot help",
-        ),
-        RetryRule(
-            exception=[ConnectionError, TimeoutError],
-            action=RetryAction.RETRY,
-            retry_delay=SHORT_WAIT,
-            reason="a server did not answer",
         ),
     ],
     default=RetryAction.FAIL,
