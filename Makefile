@@ -29,7 +29,7 @@ export SSL_CERT_FILE := $(CERTIFICATES)
 endif
 endif
 
-.PHONY: help install demo demo-online-retail stop test test-cluster lint format docs lock bench clean clean-data needs needs-java
+.PHONY: help install demo demo-online-retail stop test test-cluster lint format docs lock bench clean clean-data needs needs-java needs-online-retail
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,9 +58,11 @@ RETAIL := VITRINA_HOME=.vitrina/online_retail
 RETAIL_SETTINGS := VITRINA_LOOKALIKES__WINDOW_DAYS=60 VITRINA_CANDIDATES__SASREC__EPOCHS=4 \
   VITRINA_CANDIDATES__REPEATABLE='["kitchen","stationery","lighting","seasonal","home","garden","accessories","children","other"]'
 
-demo-online-retail: install ## the chain in Airflow over REAL_DATA/online_retail, a real shop's purchases
+needs-online-retail:
 	@test -d "$(REAL_DATA)/online_retail" || { echo "demo-online-retail: no folder" \
 	  "'$(REAL_DATA)/online_retail'; say where: make demo-online-retail REAL_DATA=FOLDER" >&2; exit 2; }
+
+demo-online-retail: needs-online-retail install ## the chain in Airflow over REAL_DATA/online_retail, a real shop's purchases
 	@$(RETAIL) $(RETAIL_SETTINGS) $(BIN)/python -m vitrina_airflow.demo --source online_retail \
 	  --path $(REAL_DATA)/online_retail --last-day 2011-09-29 --days 120 --listing-days 18
 

@@ -147,14 +147,18 @@ def text(name: str, content: str) -> None:
         run.backend.artifact(run.run_id, name, content.encode())
 
 
-def written(name: str, record: Record, inputs: dict[str, dict[str, int]]) -> None:
-    """Log a write: rows and version, and the newest version read of each input."""
+def read(name: str, days: Mapping[str, int]) -> None:
+    """Log the newest version read of a table: at once, so that a task that fails has it too."""
+    params({f"read/{name}": _span(days)})
+
+
+def written(name: str, record: Record) -> None:
+    """Log a write: rows and version."""
     metric(f"rows/{name}", record.rows)
-    read = {f"read/{table}": _span(days) for table, days in inputs.items()}
-    params({f"written/{name}": f"{record.dt} v{record.version}", **read})
+    params({f"written/{name}": f"{record.dt} v{record.version}"})
 
 
-def _span(days: dict[str, int]) -> str:
+def _span(days: Mapping[str, int]) -> str:
     first, last = min(days), max(days)
     return f"{last} v{days[last]}" + (f", {len(days)} days from {first}" if first != last else "")
 

@@ -167,10 +167,15 @@ class Lake:
         slots = self._slots(table, window.of(day), part)
         if not window.optional:
             self._refuse_gaps(table, window.of(day), slots, part)
-        for (written, key), record in slots.items():
-            name = f"{table.name}/{key}" if key else table.name
-            self._inputs.setdefault(name, {})[str(written)] = record.version
+        self._remember(slots)
         return Partitions(table, self.storage.path(table.name), tuple(self._files(table, slots)))
+
+    def _remember(self, slots: dict[Slot, Record]) -> None:
+        names = {slot: _name(record) for slot, record in slots.items()}
+        for (day, part), name in names.items():
+            self._inputs.setdefault(name, {})[str(day)] = slots[day, part].version
+        for name in set(names.values()):
+            tracking.read(name, self._inputs[name])
 
     def _slots(self, table: Table, days: list[date], part: str | None) -> dict[Slot, Record]:
         wanted = set(days)
@@ -270,7 +275,7 @@ class Lake:
 
     def _recorded(self, record: Record) -> int:
         self.ledger.append(record)
-        name = f"{record.table}/{record.part}" if record.part else record.table
+        name = _name(record)
         log.info(
             "%s %s: %s rows %s, version %d",
             name,
@@ -279,8 +284,12 @@ class Lake:
             record.status,
             record.version,
         )
-        tracking.written(name, record, self._inputs)
+        tracking.written(name, record)
         return record.rows
+
+
+def _name(record: Record) -> str:
+    return f"{record.table}/{record.part}" if record.part else record.table
 
 
 def _with_partition(rows: pl.DataFrame, table: Table, day: date, part: str | None) -> pl.DataFrame:

@@ -17,8 +17,12 @@ import requests
 
 from tasks import tracking
 from tasks.errors import ContractViolation
+from tasks.lake.lake import Lake
+from tasks.lake.tables import USER_SEGMENTS
+from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
 from tasks.steps import Try, execute, opened
+from tests.rows import rows
 
 ATTEMPT = Try("score_lookalikes", "score_segment", date(2026, 3, 10), "rare", "run_1", 2)
 
@@ -105,6 +109,39 @@ def test_a_failed_try_keeps_its_address_and_ends_failed(tracked: Settings) -> No
     assert stored.info.status == "FAILED"
     assert "one row per user_id" in stored.data.tags["error"]
     assert tracking.run_id() is None
+
+
+def test_a_try_has_its_code_version_and_the_versions_and_rows_of_its_tables(
+    tracked: Settings,
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    settings = tracked.model_copy(update={"code_version": "v1.2-3-gabc"})
+    write_landing_day(settings.landing, ATTEMPT.day, {}, "test")
+    before = rows(USER_SEGMENTS, {"user_id": "a"}, {"user_id": "b"})
+    runs = []
+
+    def copy_segments(day: date, settings: Settings, key: str) -> None:
+        runs.append(tracking.run_id())
+        lake = Lake(settings)
+        lake.write_day(USER_SEGMENTS, day, lake.read_day(USER_SEGMENTS, day).drop("dt"))
+
+    def fail_before_writing(day: date, settings: Settings, key: str) -> None:
+        runs.append(tracking.run_id())
+        Lake(settings).read_day(USER_SEGMENTS, day)
+        raise ContractViolation("too late to write")
+
+    Lake(settings).write_day(USER_SEGMENTS, ATTEMPT.day, before)
+    execute(ATTEMPT, copy_segments, settings)
+    with pytest.raises(ContractViolation):
+        execute(ATTEMPT, fail_before_writing, settings)
+    client = MlflowClient(settings.tracking_url)
+    copied, failed = (client.get_run(run).data for run in runs)
+    assert copied.params["code_version"] == failed.params["code_version"] == "v1.2-3-gabc"
+    assert copied.params["read/user_segments"] == "2026-03-10 v1"
+    assert copied.params["written/user_segments"] == "2026-03-10 v2"
+    assert copied.metrics["rows/user_segments"] == 2
+    assert failed.params["read/user_segments"] == "2026-03-10 v2"
 
 
 def test_nothing_is_tracked_when_the_address_is_empty(settings: Settings) -> None:
