@@ -258,7 +258,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m vitrina_airflow.demo")
     parser.add_argument("--days", type=int, default=30, help="days of the shop")
     parser.add_argument(
-        "--listing-days", type=int, default=8, help="days before the last three that rankers learn"
+        "--listing-days", type=int, default=7, help="days before the last three that rankers learn"
     )
     parser.add_argument(
         "--last-day", type=date.fromisoformat, metavar="DAY", help="the newest; default: yesterday"

@@ -158,3 +158,14 @@ def test_days_divisible_by_seven_train_although_superseded(ingested: Settings) -
     settings = ingested.model_copy(update={"training": one})
     assert (date(2026, 3, 5) - date(1970, 1, 1)).days % 7 == 0
     assert train_candidates.list_generators(date(2026, 3, 5), settings) == list(GENERATORS)
+
+
+def test_a_superseded_week_day_is_listed_but_not_judged(ingested: Settings) -> None:
+    thursday = date(2026, 3, 5)
+    training = ingested.training.model_copy(update={"last_days": 1})
+    settings = ingested.model_copy(update={"training": training})
+    assert train_candidates.train_generator(thursday, settings, "popular")["candidates"] > 0
+    ledger = Lake(settings).ledger
+    assert ledger.written(CANDIDATES)[thursday, "popular"].rows > 0
+    for table in (CANDIDATE_METRICS, HELDOUT_CANDIDATES):
+        assert ledger.current(table)[thursday, "popular"].superseded_by == LANDED - timedelta(days=1)
