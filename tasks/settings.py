@@ -388,6 +388,9 @@ class Settings(BaseSettings):
     min_free_gb: float = Field(
         0.5, ge=0, le=4096, description="free disk below which nothing is written"
     )
+    accept_row_counts: bool = Field(
+        False, description="write days with far fewer or more rows than the days before"
+    )
     mlflow_url: str | None = Field(
         None,
         description="MLflow server or sqlite; default: sqlite below home; empty: not tracked",

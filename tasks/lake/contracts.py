@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal
 
 import polars as pl
@@ -11,7 +12,12 @@ import polars as pl
 from tasks.errors import ContractViolation
 
 UTC_TIME = pl.Datetime("us", "UTC")
+FLOATS = (pl.Float64, pl.Float32)
 EXAMPLES = 3
+RECENT_DAYS = 7
+KNOWN_DAYS = 5
+"""Fewer recent days with rows than this tell no usual row count."""
+ACCEPTED = "VITRINA_ACCEPT_ROW_COUNTS=true"
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,9 @@ class Table:
 
     `dt` is implicit and never among `columns`; `part` names the second partition column of
     tables that mapped tasks fill, one key at a time. `due_hour` is the UTC hour of the day after
-    `dt` by which the day must be there (None: nobody waits for it).
+    `dt` by which the day must be there (None: nobody waits for it). Nobody reads further back
+    than `keep_days`. A day with rows has `rows_to_median` times as many as the table's recent days
+    (None: any number).
     """
 
     name: str
@@ -41,7 +49,7 @@ class Table:
     written_by: str
     part: str | None = None
     keep_days: int = 400
-    min_rows: int = 0
+    rows_to_median: tuple[float, float] | None = None
     due_hour: int | None = None
 
     @property
@@ -73,12 +81,27 @@ def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     for name, rule in rules.items():
         if broken[name].item():
             raise ContractViolation(_complaint(table, name, frame.filter(rule)))
-    if frame.height < table.min_rows:
-        raise ContractViolation(
-            f"{table.name}: rows >= {table.min_rows} broken by 1 day: {frame.height} rows"
-        )
     # Sorted, because Parquet bytes, hashes and later float sums all depend on row order.
     return frame.select(*table.columns).sort(*table.key)
+
+
+def check_row_count(table: Table, rows: int, recent: Sequence[int]) -> None:
+    """Compare a day's row count with the median of recent days; empty nights count for nothing.
+
+    Raises:
+        ContractViolation: naming the band, the count and the median.
+    """
+    known = [count for count in recent if count]
+    if table.rows_to_median is None or not rows or len(known) < KNOWN_DAYS:
+        return
+    low, high = table.rows_to_median
+    usual = median(known)
+    if not low * usual <= rows <= high * usual:
+        raise ContractViolation(
+            f"{table.name}: '{low:g} to {high:g} times the usual rows' broken: {rows:,} rows, the"
+            f" median of {len(known)} recent days is {usual:,g}; nothing written."
+            f" {ACCEPTED} lets a day through that is right all the same"
+        )
 
 
 def _check_schema(table: Table, frame: pl.DataFrame) -> None:
@@ -106,8 +129,12 @@ def _rules(table: Table) -> Iterator[tuple[str, pl.Expr]]:
         values = pl.col(name)
         if not column.nullable:
             yield f"{name} is never null", values.is_null()
-        if column.dtype in (pl.Float64, pl.Float32):
+        if column.dtype in FLOATS:
             yield f"{name} is finite", ~values.is_finite()
+        if isinstance(column.dtype, pl.List) and column.dtype.inner in FLOATS:
+            inner = pl.element().is_finite().fill_null(False)
+            yield f"{name} holds finite numbers", ~values.list.eval(inner).list.all()
+            yield f"{name} is as wide in every row", values.list.len() != values.list.len().first()
         if column.low is not None:
             yield f"{name} >= {column.low}", values < column.low
         if column.high is not None:

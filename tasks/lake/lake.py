@@ -14,7 +14,7 @@ import polars as pl
 from tasks import tracking
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.lake import engines
-from tasks.lake.contracts import Table, conform
+from tasks.lake.contracts import RECENT_DAYS, Table, check_row_count, conform
 from tasks.lake.engines import Partitions, Relation, Value
 from tasks.lake.ledger import COMMIT_KEY, Ledger, Record, Slot, days_between
 from tasks.lake.row_hash import row_hash
@@ -35,6 +35,11 @@ class Window:
     days: int
     ends: int = 0
     optional: bool = False
+
+    @property
+    def reach(self) -> int:
+        """How many days back the window goes, `day` included."""
+        return self.days - self.ends
 
     def of(self, day: date) -> list[date]:
         """Return the days of the window at `day`, in order."""
@@ -164,6 +169,10 @@ class Lake:
         self, table: Table, day: date, window: Window | int, part: str | None
     ) -> Partitions:
         window = window if isinstance(window, Window) else Window(window)
+        if window.reach > table.keep_days:
+            raise ContractViolation(
+                f"{table.name} is kept for {table.keep_days} days, {window.reach} are read"
+            )
         slots = self._slots(table, window.of(day), part)
         if not window.optional:
             self._refuse_gaps(table, window.of(day), slots, part)
@@ -217,6 +226,8 @@ class Lake:
             ContractViolation: naming the rule, the count and three examples; nothing is written.
         """
         rows = conform(table, frame)
+        if not self.settings.accept_row_counts:
+            check_row_count(table, rows.height, self._recent_counts(table, day, part))
         record = self._record(table, day, part, rows)
         keys = {"dt": str(day), **({table.part: record.part} if table.part else {})}
         predicate = " AND ".join(f"{name} = '{value}'" for name, value in keys.items())
@@ -246,6 +257,10 @@ class Lake:
         stored = _with_partition(rows, table, day, None)
         self.storage.append(table.name, stored, ["dt"], **{COMMIT_KEY: record.to_json()})
         return self._recorded(record)
+
+    def _recent_counts(self, table: Table, day: date, part: str | None) -> list[int]:
+        recent = self._slots(table, Window(RECENT_DAYS, ends=-1).of(day), part)
+        return [record.rows for record in recent.values()]
 
     def supersede(self, table: Table, day: date, by: date, part: str | None = None) -> None:
         """Record that the day does not train because `by` does; data that are there stay."""

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from tasks.errors import WrongCall
-from tasks.lake.contracts import Column, Table
+from tasks.lake.contracts import Column, Table, conform
 from tasks.lake.storage import Storage
 
 COMMIT_KEY = "vitrina_record"
@@ -24,7 +24,6 @@ DAYS = Table(
     "days",
     "historical",
     {
-        "table": Column(pl.String),
         "part": Column(pl.String),
         "version": Column(pl.Int64, low=1),
         "status": Column(pl.String, values=("written", "superseded")),
@@ -36,8 +35,9 @@ DAYS = Table(
         "code_version": Column(pl.String),
         "run": Column(pl.String),
     },
-    ("table", "dt", "part", "version"),
+    ("part", "version"),
     "every write",
+    part="table",
 )
 LEDGER_SCHEMA = DAYS.stored_schema
 
@@ -111,8 +111,9 @@ class Ledger:
 
     def append(self, record: Record) -> None:
         """Add one record."""
-        frame = pl.DataFrame([record.row()], schema=LEDGER_SCHEMA)
-        self._storage.append(DAYS.name, frame, ["table"])
+        frame = conform(DAYS, pl.DataFrame([record.row()], schema=DAYS.schema))
+        key = {"table": pl.lit(record.table), "dt": pl.lit(record.dt)}
+        self._storage.append(DAYS.name, frame.with_columns(**key), ["table"])
 
     def _versions(self, table: Table) -> dict[Slot, dict[int, Record]]:
         known = self._records.setdefault(table.name, {})

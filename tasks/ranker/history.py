@@ -19,7 +19,6 @@ from tasks.ranker.gate import Comparison
 
 UNREGISTERED = "unregistered"
 LIVE_AGO = timedelta(days=14)
-REMEMBERED_DAYS = 400
 
 
 def now() -> datetime:
@@ -29,13 +28,14 @@ def now() -> datetime:
 
 def decisions_before(lake: Lake, day: date, including: bool = False) -> pl.DataFrame:
     """Return the gate's decisions of the days before `day`, oldest first."""
-    window = Window(REMEMBERED_DAYS, ends=0 if including else -1, optional=True)
+    last = 0 if including else -1
+    window = Window(GATE_DECISIONS.keep_days + last, ends=last, optional=True)
     return lake.read_window(GATE_DECISIONS, day, window).sort("dt", "decided_at")
 
 
 def moves_until(lake: Lake, day: date) -> pl.DataFrame:
     """Return the moves of the alias up to the logical day, oldest first."""
-    window = Window(REMEMBERED_DAYS, optional=True)
+    window = Window(ALIAS_MOVES.keep_days, optional=True)
     return lake.read_window(ALIAS_MOVES, day, window).sort("moved_at")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from tasks.lake.contracts import Table
 from tasks.lake.tables import (
+    audiences,
     build_features,
     compute_facet_weights,
     retrain_ranker,
     score_lookalikes,
     train_candidates,
 )
+from tasks.lake.tables.audiences import *  # noqa: F403
 from tasks.lake.tables.build_features import *  # noqa: F403
 from tasks.lake.tables.compute_facet_weights import *  # noqa: F403
 from tasks.lake.tables.retrain_ranker import *  # noqa: F403
@@ -22,6 +24,7 @@ _WRITERS = (
     score_lookalikes,
     train_candidates,
     retrain_ranker,
+    audiences,
 )
 TABLES: dict[str, Table] = {
     table.name: table

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from multiprocessing import get_context
 from pathlib import Path
@@ -124,6 +125,28 @@ def test_a_breach_writes_nothing(lake: Lake) -> None:
         lake.write_day(USER_SEGMENTS, DAY, pl.concat([segments("b"), segments("c")]))
     assert lake.read_day(USER_SEGMENTS, DAY)["segment"].to_list() == ["a"]
     assert lake.ledger.current(USER_SEGMENTS)[(DAY, "")].version == 1
+
+
+CATALOGUE = replace(USER_SEGMENTS, rows_to_median=(0.5, 3.0))
+
+
+def test_half_a_catalogue_is_refused_until_somebody_accepts_it(lake: Lake) -> None:
+    for n in range(5, 0, -1):
+        lake.write_day(CATALOGUE, DAY - timedelta(days=n), segments("a", "b", "c"))
+    with pytest.raises(ContractViolation, match="the median of 5 recent days is 3"):
+        lake.write_day(CATALOGUE, DAY, segments("a"))
+    assert not lake.has_day(CATALOGUE, DAY)
+    assert lake.write_day(CATALOGUE, DAY, CATALOGUE.empty()) == 0
+    accepted = lake.settings.model_copy(update={"accept_row_counts": True})
+    assert Lake(accepted).write_day(CATALOGUE, DAY, segments("a")) == 1
+
+
+def test_nobody_reads_further_back_than_a_table_is_kept(lake: Lake) -> None:
+    kept = replace(USER_SEGMENTS, keep_days=10)
+    lake.read_window(kept, DAY, Window(10, optional=True))
+    for window in (Window(11, optional=True), Window(10, ends=-1, optional=True)):
+        with pytest.raises(ContractViolation, match="kept for 10 days, 11 are read"):
+            lake.read_window(kept, DAY, window)
 
 
 def test_equal_rows_have_an_equal_hash_in_the_ledger_whatever_their_order(lake: Lake) -> None:
