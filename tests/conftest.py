@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from tasks.lake import engines
 from tasks.settings import Facets, Lookalikes, Settings
+from tests.opened_files import watched
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -74,6 +75,7 @@ def settings(tmp_path: Path) -> Settings:
 
 SHOP_FIRST_DAY = date(2026, 3, 2)
 SHOP_DAYS = 11
+TRUTH_OPENED = "truth_opened_by_the_chain.txt"
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +112,15 @@ def loaded_copy(loaded: Settings, tmp_path: Path) -> Settings:
 
 
 def load_shop(settings: Settings) -> None:
-    """Run the chain for every day of the shop."""
-    for number in range(SHOP_DAYS):
-        run_chain(SHOP_FIRST_DAY + timedelta(days=number), settings)
+    """Run the chain for every day of the shop, and note what it opens of the truth."""
+    # Within reach: below home is where a simulated shop's truth lies unless told otherwise.
+    reach = settings.home / "truth"
+    reach.symlink_to(settings.landing.parent / "truth")
+    with watched(reach.resolve()) as opened:
+        for number in range(SHOP_DAYS):
+            run_chain(SHOP_FIRST_DAY + timedelta(days=number), settings)
+    reach.unlink()
+    (settings.home / TRUTH_OPENED).write_text("\n".join(map(str, sorted(opened))))
 
 
 def run_chain(day: date, settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import date, timedelta
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -19,7 +20,8 @@ from tasks.lake.tables import (
     TABLES,
 )
 from tasks.settings import Settings
-from tasks.steps import run_dag
+from tasks.status import dag_of
+from tasks.steps import CHAIN, run_dag
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY, run_chain
 
 DAYS = [SHOP_FIRST_DAY + timedelta(days=number) for number in range(SHOP_DAYS)]
@@ -44,14 +46,19 @@ def test_every_table_of_the_chain_has_rows(loaded: Settings) -> None:
     rows = {
         table.name: sum(record.rows for record in lake.ledger.written(table).values())
         for table in TABLES.values()
+        if dag_of(table) in CHAIN
     }
     empty = {name for name, count in rows.items() if not count} - SOMETIMES_EMPTY
     assert not empty
 
 
-def test_a_second_pass_over_the_last_day_gives_equal_hashes(loaded_copy: Settings) -> None:
+def test_a_second_pass_over_the_last_day_without_the_truth_gives_equal_hashes(
+    shop: Path, loaded_copy: Settings
+) -> None:
     before = {kind: hashes(loaded_copy, kind, [LAST]) for kind in ("pure", "fitted")}
-    run_chain(LAST, loaded_copy)
+    assert (shop.parent / "truth").exists()
+    landing = copytree(shop, loaded_copy.home / "landing")
+    run_chain(LAST, loaded_copy.model_copy(update={"landing_folder": landing}))
     for kind, known in before.items():
         assert known
         assert hashes(loaded_copy, kind, [LAST]) == known

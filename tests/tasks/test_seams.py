@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 DAGS = sorted((ROOT / "dags").glob("*.py"))
+SELECTS = sorted((ROOT / "sql").rglob("*.sql"))
+PAGES = sorted((ROOT / "tasks").rglob("*.j2"))
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -18,7 +22,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def with_parents(tree: ast.AST) -> Iterator[ast.AST]:
@@ -30,6 +34,29 @@ def with_parents(tree: ast.AST) -> Iterator[ast.AST]:
 
 def packages(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imported(ast.parse(path.read_text()))}
+
+
+MAY_KNOW_THE_TRUTH = {
+    *(ROOT / "tasks" / "simulator").rglob("*.py"),
+    # It simulates the shop that it shows.
+    ROOT / "plugins" / "vitrina_airflow" / "demo.py",
+}
+KEPT_FROM_THE_TRUTH = [
+    path
+    for folder in ("tasks", "dags", "plugins")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path not in MAY_KNOW_THE_TRUTH
+]
+FOLDER = re.compile(r"(^|[/\\'\"])truth([/\\'\"]|$)")
+
+
+def texts(tree: ast.Module) -> Iterator[str]:
+    """Give every text of the code that is no docstring."""
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, DOCUMENTED)]
+    docstrings = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield str(node.value)
 
 
 def test_sources_are_found() -> None:
@@ -73,3 +100,23 @@ def test_only_settings_read_the_environment(path: Path) -> None:
     ]
     # What a library wants to find there may be set.
     assert [found for found in named if found != "os.environ.setdefault"] == []
+
+
+@pytest.mark.parametrize("path", KEPT_FROM_THE_TRUTH, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_simulator_imports_itself_or_names_the_folder_of_the_truth(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not [name for name in imported(tree) if name.startswith("tasks.simulator")]
+    assert not [text for text in texts(tree) if FOLDER.search(text)]
+
+
+@pytest.mark.parametrize("path", [*SELECTS, *PAGES], ids=lambda path: path.name)
+def test_no_select_and_no_page_names_the_folder_of_the_truth(path: Path) -> None:
+    assert not FOLDER.search(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [("truth", True), ("home/truth/shop.json", True), ("'truth'", True), ("untruth", False)],
+)
+def test_a_path_of_the_truth_is_recognised(text: str, is_named: bool) -> None:
+    assert bool(FOLDER.search(text)) == is_named
