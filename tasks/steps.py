@@ -106,22 +106,30 @@ def _declared(module: str) -> tuple[Step, ...]:
 
 @contextmanager
 def opened(attempt: Try, settings: Settings) -> Iterator[tracking.TaskRun | None]:
-    """Open the task try's MLflow run, say first what runs, and last what broke."""
+    """Open the task try's MLflow run, say first what runs and writes what, and last what broke."""
     with tracking.task_run(settings, attempt.dag, attempt.title, attempt.tags()) as run:
         log.info(
-            "%s: try %d, lake %s%s",
+            "%s: try %d, writes %s in %s%s",
             attempt.title,
             attempt.number,
+            ", ".join(written_by(attempt.dag, attempt.step)) or "no table",
             without_login(settings.lake),
             f", {run.url}" if run else "",
         )
-        started = time.monotonic()
         try:
             yield run
         except VitrinaError as error:
             log.error("%s: %s: %s", attempt.title, type(error).__name__, error)
             raise
-        log.info("%s: done in %.1f s", attempt.title, time.monotonic() - started)
+
+
+def written_by(dag: str, step: str) -> list[str]:
+    """Return the tables that the step writes."""
+    # Here, because the scheduler parses every DAG file and needs no polars for that.
+    from tasks.lake.tables import TABLES
+
+    writers = (dag, f"{dag}.{step}")
+    return [table.name for table in TABLES.values() if table.written_by in writers]
 
 
 def execute(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: ANN401 (each step's own)
@@ -131,15 +139,20 @@ def execute(attempt: Try, function: Function, settings: Settings) -> Any:  # noq
 
 
 def call(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: ANN401 (each step's own)
-    """Call the step's function, with its key if it is mapped, and log the counts it returns."""
+    """Call the step's function, with its key if it is mapped, and say last what it wrote."""
     keys = (attempt.key,) if attempt.key else ()
+    started = time.monotonic()
     result = function(attempt.day, settings, *keys)
     if isinstance(result, dict):
         tracking.metrics(
             {name: count for name, count in result.items() if isinstance(count, int | float)}
         )
-    if result is not None:
-        log.info("%s: %s", attempt.title, result)
+    log.info(
+        "%s: done in %.1f s: %s",
+        attempt.title,
+        time.monotonic() - started,
+        "nothing written" if result in (None, 0, [], {}) else result,
+    )
     return result
 
 

@@ -60,8 +60,22 @@ def test_the_log_opens_with_the_day_and_ends_with_the_broken_rule(
 
     with caplog.at_level("INFO"), pytest.raises(InputNotReady):
         execute(Try("dag", "step", DAY), step, settings)
-    assert "dag.step 2026-03-10: try 1, lake" in caplog.messages[0]
+    assert "dag.step 2026-03-10: try 1, writes no table in" in caplog.messages[0]
     assert caplog.messages[-1].endswith("InputNotReady: events: 1 of 30 days are absent")
+
+
+def test_the_log_opens_with_the_tables_and_ends_with_what_was_written(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_landing_day(settings.landing, DAY, {}, "test")
+    with caplog.at_level("INFO"):
+        run_dag("build_features", DAY, settings, only="ingest")
+    assert caplog.messages[0] == (
+        "build_features.ingest 2026-03-10: try 1, writes events, set_aside_events, items,"
+        f" item_attributes, customers, contacts, data_checks in {settings.lake}"
+    )
+    assert "build_features.ingest 2026-03-10: done in" in caplog.messages[-1]
+    assert "'events': 0" in caplog.messages[-1]
 
 
 def test_an_unknown_dag_or_step_is_named(settings: Settings) -> None:
