@@ -8,12 +8,12 @@ vanished; and the scheduler's listener, when neither ran.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tasks.settings import Settings
 from vitrina_airflow.alert_book import AlertBook
-from vitrina_airflow.failure import Failure
+from vitrina_airflow.failure import BACKFILL, Failure
 from vitrina_airflow.links import MLFLOW_RUN_KEY
 from vitrina_airflow.runbook import KILLED, action_for
 
@@ -29,15 +29,26 @@ def alert_failure(context: Mapping[str, Any]) -> None:
 
 
 def raise_alert(failure: Failure, settings: Settings) -> bool:
-    """Send the failure unless it, or its group, was sent before; return whether it was sent."""
+    """Enter the failure and send what is due; return whether it made an alert of its own due."""
     book = AlertBook(settings.home)
-    if not book.admit(failure):
+    if is_due := book.enter(failure):
+        log.error("ALERT %s", failure.text())
+    else:
         days = ", ".join(book.days_of_group(failure))
         log.info("%s: already alerted with its group; days so far: %s", failure.task, days)
-        return False
-    log.error("ALERT %s", failure.text())
-    _post(failure, settings)
-    return True
+    send_due(settings)
+    return is_due
+
+
+def send_due(settings: Settings) -> None:
+    """Send every alert that is due: a new one, and those that the webhook did not take before.
+
+    The log has had each of them, which is all where no webhook is set.
+    """
+    book, is_taking = AlertBook(settings.home), True
+    for failure in book.claim():
+        is_taking = is_taking and _post(failure, settings)
+        book.settle(failure, is_taking)
 
 
 def failure_of(context: Mapping[str, Any]) -> Failure:
@@ -56,7 +67,7 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
         map_index=ti.map_index if ti.map_index is not None else -1,
         map_key=getattr(ti, "rendered_map_index", None) or "",
         day=run.partition_key or "no day",
-        kind=kind_of(run.run_type, run.consumed_asset_events),
+        kind=kind_of(run, Settings()),
         error=error,
         line=line,
         action=action_for(context["dag"].doc_md, error),
@@ -66,10 +77,14 @@ def failure_of(context: Mapping[str, Any]) -> Failure:
     )
 
 
-def kind_of(run_type: object, events: Iterable[Any]) -> str:
-    """Return the kind of the root run: a follower's events carry it along the chain."""
-    origins = sorted(str(event.extra[ORIGIN]) for event in events if ORIGIN in (event.extra or {}))
-    return origins[0] if origins else str(getattr(run_type, "value", run_type))
+def kind_of(run: Any, settings: Settings) -> str:  # noqa: ANN401 (Airflow's run)
+    """Return the kind of the root run, a backfill with its number: events carry it to followers."""
+    extras = [event.extra or {} for event in run.consumed_asset_events]
+    if origins := sorted(str(extra[ORIGIN]) for extra in extras if ORIGIN in extra):
+        return origins[0]
+    kind = str(getattr(run.run_type, "value", run.run_type))
+    number = AlertBook(settings.home).backfill_of(run.dag_id, run.run_id)
+    return kind if number is None else f"{BACKFILL}{number}"
 
 
 def _named(exception: BaseException | str | None) -> tuple[str, str]:
@@ -94,9 +109,9 @@ def _mlflow_url(ti: Any) -> str:  # noqa: ANN401 (Airflow's task instance)
     return str(found or "")
 
 
-def _post(failure: Failure, settings: Settings) -> None:
+def _post(failure: Failure, settings: Settings) -> bool:
     if settings.alert_webhook is None:
-        return
+        return True
     import requests
 
     url = settings.alert_webhook.get_secret_value()
@@ -105,3 +120,5 @@ def _post(failure: Failure, settings: Settings) -> None:
     except requests.RequestException as error:
         # The address is a secret and would be part of the error's text.
         log.error("the alert's webhook did not take it: %s", type(error).__name__)
+        return False
+    return True

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-BACKFILL = "backfill"
+BACKFILL = "backfill "
+"""What the kind of a run begins with whose backfill is known, followed by the backfill's number."""
 
 
 @dataclass(frozen=True)
 class Failure:
     """One failed task try.
 
-    `kind` is the kind of run it belongs to (scheduled, backfill, manual); a follower has the kind
+    `kind` is the kind of run it belongs to (scheduled, backfill 7, manual); a follower has the kind
     of the root run that woke it. `link` names what is late, where that is the failure.
     """
 
@@ -32,8 +33,8 @@ class Failure:
 
     @property
     def in_backfill(self) -> bool:
-        """Whether a backfill, directly or through the chain, started the run."""
-        return self.kind == BACKFILL
+        """Whether a known backfill, directly or through the chain, started the run."""
+        return self.kind.startswith(BACKFILL)
 
     @property
     def try_key(self) -> tuple[str, str, str, int, int]:
@@ -46,7 +47,7 @@ class Failure:
 
         Per DAG, error and try within a run or a backfill; per late thing, whichever run met it.
         """
-        scope = self.link or (BACKFILL if self.in_backfill else self.run_id)
+        scope = self.link or (self.kind if self.in_backfill else self.run_id)
         return "|".join((self.dag_id, scope, self.error, str(self.try_number)))
 
     @property
@@ -56,7 +57,10 @@ class Failure:
 
     def text(self) -> str:
         """Return the alert, one fact a line."""
-        more = "; the same error on its other days is counted, not sent again"
+        more = (
+            f"; the same error on other days of {self.kind} is not sent again: see the grid of"
+            f" {self.dag_id}, or `python -m tasks status` for the range"
+        )
         lines = [
             f"{self.task} failed for {self.day} ({self.kind} run, try {self.try_number})",
             f"Error: {self.error}: {self.line}",

@@ -1,7 +1,8 @@
 """The scheduler's listener: a failed task that no callback told of is alerted when its run ends.
 
 A task whose process was killed is set to failed by its supervisor, and one that could not start by
-the scheduler; for neither Airflow calls a task callback.
+the scheduler; for neither Airflow calls a task callback. Here is known, too, and written down, what
+no task is told: the backfill that a run belongs to.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from airflow.listeners import hookimpl
 
 from tasks.settings import Settings
+from vitrina_airflow.alert_book import AlertBook
 from vitrina_airflow.alerts import kind_of, raise_alert
 from vitrina_airflow.failure import Failure
 from vitrina_airflow.links import MLFLOW_RUN
@@ -35,6 +37,14 @@ class FailedRun:
 
 
 @hookimpl
+def on_dag_run_running(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow's record)
+    """Write down which backfill the run belongs to: its tasks cannot ask."""
+    if dag_run.backfill_id is not None:
+        book = AlertBook(Settings().home)
+        book.enter_backfill(dag_run.dag_id, dag_run.run_id, dag_run.backfill_id)
+
+
+@hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow's record)
     """Alert the failed tasks of a run that are not in the book yet.
 
@@ -46,7 +56,7 @@ def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow'
         dag_id=dag_run.dag_id,
         run_id=dag_run.run_id,
         day=dag_run.partition_key or "no day",
-        kind=kind_of(dag_run.run_type, dag_run.consumed_asset_events),
+        kind=kind_of(dag_run, Settings()),
         docstring=dag_run.dag.doc_md,
     )
     # In a thread of its own: sessions are per thread, and closing one here would take the

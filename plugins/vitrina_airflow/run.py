@@ -50,7 +50,7 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
             result = call(attempt, _function(attempt), settings)
     finally:
         context["task_state_store"].delete(_UNFINISHED)
-    _send_along(context, forced)
+    _send_along(context, settings)
     return result
 
 
@@ -75,11 +75,12 @@ def _is_forced(context: Mapping[str, Any]) -> bool:
     return any(bool(words.get(FORCE)) for words in (conf, *extras))
 
 
-def _send_along(context: Mapping[str, Any], forced: bool) -> None:
-    run = context["dag_run"]
-    words = {ORIGIN: kind_of(run.run_type, run.consumed_asset_events)}
+def _send_along(context: Mapping[str, Any], settings: Settings) -> None:
+    words: dict[str, Any] = {ORIGIN: kind_of(context["dag_run"], settings)}
+    if settings.training.force:
+        words[FORCE] = True
     for asset in context["outlets"]:
-        context["outlet_events"][asset].extra.update(words | ({FORCE: True} if forced else {}))
+        context["outlet_events"][asset].extra.update(words)
 
 
 def count_unfinished(store: Any) -> None:  # noqa: ANN401 (Airflow's store)

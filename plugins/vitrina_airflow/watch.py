@@ -9,6 +9,7 @@ from typing import Any
 from tasks.settings import Settings
 from tasks.steps import CHAIN
 from tasks.watch_chain import HalfPending, find_missing
+from vitrina_airflow.alerts import send_due
 
 REMEMBERED = timedelta(days=30)
 WAITING_DAG = CHAIN[-1]
@@ -16,13 +17,18 @@ WAITING_DAG = CHAIN[-1]
 
 
 def watch(context: Mapping[str, Any]) -> int:
-    """Judge the chain as it is now; return how many tables were judged."""
+    """Judge the chain as it is now; return how many tables were judged.
+
+    Once an hour it also sends the alerts that the webhook did not take.
+    """
     now = datetime.now(UTC)
     events = {
         asset.name: context["inlet_events"][asset].after((now - REMEMBERED).isoformat())
         for asset in context["inlets"]
     }
-    return find_missing(now, half_pending(events), Settings())
+    settings = Settings()
+    send_due(settings)
+    return find_missing(now, half_pending(events), settings)
 
 
 def half_pending(events: Mapping[str, Iterable[Any]]) -> list[HalfPending]:

@@ -16,10 +16,11 @@ from pydantic import SecretStr
 
 from tasks.errors import ContractViolation, InputNotReady, QualityGateFailed
 from tasks.settings import Settings
-from vitrina_airflow import alert_book
+from vitrina_airflow import alert_book, listener
 from vitrina_airflow.alert_book import AlertBook
-from vitrina_airflow.alerts import alert_failure, failure_of, kind_of, raise_alert
+from vitrina_airflow.alerts import alert_failure, failure_of, kind_of, raise_alert, send_due
 from vitrina_airflow.failure import Failure
+from vitrina_airflow.watch import watch
 
 RUNBOOK = """| Error | Meaning | Do |
 | --- | --- | --- |
@@ -48,6 +49,18 @@ def event(**extra: str) -> SimpleNamespace:
     return SimpleNamespace(extra=extra or None)
 
 
+def run_of(
+    run_type: str, events: tuple[Any, ...] = (), key: str | None = "2026-03-05"
+) -> SimpleNamespace:
+    return SimpleNamespace(
+        dag_id="build_features",
+        run_id="r1",
+        run_type=run_type,
+        partition_key=key,
+        consumed_asset_events=events,
+    )
+
+
 def context(
     exception: object = None,
     run_type: str = "scheduled",
@@ -65,7 +78,7 @@ def context(
         log_url=LOG,
         xcom_pull=lambda **asked: MLFLOW,
     )
-    run = SimpleNamespace(run_type=run_type, partition_key=key, consumed_asset_events=events)
+    run = run_of(run_type, events, key)
     found = {"ti": ti, "dag_run": run, "dag": SimpleNamespace(doc_md=RUNBOOK)}
     return found | ({"exception": exception} if exception else {})
 
@@ -104,25 +117,46 @@ def webhook() -> Iterator[Webhook]:
     hook.server.shutdown()
 
 
+@pytest.fixture
+def broken_webhook() -> Iterator[Webhook]:
+    """A server that says no to whatever it gets."""
+    hook = Webhook(status=500)
+    yield hook
+    hook.server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("run_type", "events", "kind"),
     [
         ("scheduled", (), "scheduled"),
         ("backfill", (), "backfill"),
         ("manual", (), "manual"),
-        ("asset_triggered", (event(origin="backfill"),), "backfill"),
+        ("asset_triggered", (event(origin="backfill 7"),), "backfill 7"),
         ("asset_triggered", (event(origin="scheduled"), event(origin="scheduled")), "scheduled"),
         ("asset_triggered", (event(),), "asset_triggered"),
     ],
 )
 def test_a_follower_has_the_kind_of_the_run_that_woke_it(
-    run_type: str, events: tuple[Any, ...], kind: str
+    run_type: str, events: tuple[Any, ...], kind: str, settings: Settings
 ) -> None:
-    assert kind_of(run_type, events) == kind
+    assert kind_of(run_of(run_type, events), settings) == kind
+
+
+def test_a_run_of_a_backfill_carries_its_number(home: Path) -> None:
+    run = SimpleNamespace(dag_id="build_features", run_id="r1", backfill_id=7)
+    listener.on_dag_run_running(run, "started")
+    listener.on_dag_run_running(SimpleNamespace(**vars(run) | {"backfill_id": None}), "started")
+    assert kind_of(run_of("backfill"), Settings()) == "backfill 7"
+    found = failure_of(context(ContractViolation("broken"), "backfill"))
+    assert found.text().splitlines()[0] == (
+        "build_features.ingest failed for 2026-03-05 (backfill 7 run, try 1); the same error on"
+        " other days of backfill 7 is not sent again: see the grid of build_features, or"
+        " `python -m tasks status` for the range"
+    )
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual", "backfill"])
-def test_an_alert_says_what_broke_where_and_what_to_do(run_type: str) -> None:
+def test_an_alert_says_what_broke_where_and_what_to_do(home: Path, run_type: str) -> None:
     error = ContractViolation("events: 'price >= 0' broken by 3 rows\nExamples: ...")
     text = failure_of(context(error, run_type)).text()
     assert f"build_features.ingest failed for 2026-03-05 ({run_type} run, try 1)" in text
@@ -133,17 +167,17 @@ def test_an_alert_says_what_broke_where_and_what_to_do(run_type: str) -> None:
     assert MLFLOW in text
 
 
-def test_a_callback_without_an_exception_means_that_the_process_is_gone() -> None:
+def test_a_callback_without_an_exception_means_that_the_process_is_gone(home: Path) -> None:
     found = failure_of(context())
     assert found.error == "process killed"
     assert found.action == "clear once"
 
 
-def test_a_run_without_a_day_says_so() -> None:
+def test_a_run_without_a_day_says_so(home: Path) -> None:
     assert failure_of(context(ContractViolation("no key"), key=None)).day == "no day"
 
 
-def test_an_alert_goes_out_without_its_mlflow_link_when_that_cannot_be_had() -> None:
+def test_an_alert_goes_out_without_its_mlflow_link_when_that_cannot_be_had(home: Path) -> None:
     def broken(**asked: object) -> str:
         raise ConnectionError
 
@@ -187,22 +221,24 @@ def test_the_same_error_on_two_scheduled_days_is_two_alerts(settings: Settings) 
     assert raise_alert(replace(FAILURE, run_id="scheduled__2", day="2026-03-06"), settings)
 
 
+def backfilled(number: int, day: int) -> Failure:
+    run_id = f"backfill__{number}_{day}"
+    return replace(FAILURE, kind=f"backfill {number}", run_id=run_id, day=f"2026-03-{day:02}")
+
+
 def test_the_failures_of_a_backfill_are_one_alert_that_counts_the_days(settings: Settings) -> None:
-    days = [
-        replace(FAILURE, kind="backfill", run_id=f"backfill__{day}", day=f"2026-03-{day:02}")
-        for day in range(1, 18)
-    ]
+    days = [backfilled(7, day) for day in range(1, 18)]
     assert [raise_alert(one, settings) for one in days] == [True] + [False] * 16
     assert len(AlertBook(settings.home).days_of_group(days[0])) == 17
 
 
-def test_a_backfill_long_after_another_is_alerted_anew(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = replace(FAILURE, kind="backfill", run_id="backfill__1")
-    assert raise_alert(first, settings)
-    monkeypatch.setattr(alert_book, "BACKFILL_HOURS", 0)
-    assert raise_alert(replace(first, run_id="backfill__2"), settings)
+def test_each_backfill_has_its_alert_however_soon_it_follows(settings: Settings) -> None:
+    assert [raise_alert(backfilled(number, 5), settings) for number in (7, 8)] == [True, True]
+
+
+def test_failures_of_a_backfill_that_nobody_knows_are_an_alert_each(settings: Settings) -> None:
+    runs = [replace(FAILURE, kind="backfill", run_id=run_id) for run_id in ("b1", "b2")]
+    assert [raise_alert(one, settings) for one in runs] == [True, True]
 
 
 def test_one_late_table_is_one_alert_however_many_hours_it_is_late(settings: Settings) -> None:
@@ -228,8 +264,7 @@ def test_processes_that_tell_of_one_failure_at_once_send_one_alert(settings: Set
 
 
 def test_the_webhook_gets_the_alert_as_json(settings: Settings, webhook: Webhook) -> None:
-    told = settings.model_copy(update={"alert_webhook": SecretStr(webhook.url)})
-    raise_alert(FAILURE, told)
+    raise_alert(FAILURE, to(settings, webhook))
     (posted,) = webhook.posted
     assert posted["text"] == FAILURE.text()
     assert (posted["dag"], posted["task"], posted["day"]) == (
@@ -240,14 +275,56 @@ def test_the_webhook_gets_the_alert_as_json(settings: Settings, webhook: Webhook
     assert posted["mlflow_url"] == MLFLOW
 
 
+def to(settings: Settings, hook: Webhook) -> Settings:
+    return settings.model_copy(update={"alert_webhook": SecretStr(hook.url)})
+
+
 def test_a_webhook_that_fails_loses_no_task_and_betrays_no_address(
-    settings: Settings, caplog: pytest.LogCaptureFixture
+    settings: Settings, broken_webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hook = Webhook(status=500)
-    raise_alert(FAILURE, settings.model_copy(update={"alert_webhook": SecretStr(hook.url)}))
-    hook.server.shutdown()
+    raise_alert(FAILURE, to(settings, broken_webhook))
     assert "did not take it" in caplog.text
     assert "secret-path" not in caplog.text
+
+
+def test_an_alert_that_the_webhook_did_not_take_is_sent_with_the_next_one(
+    settings: Settings, broken_webhook: Webhook, webhook: Webhook
+) -> None:
+    raise_alert(FAILURE, to(settings, broken_webhook))
+    assert AlertBook(settings.home).alerted() == []
+    raise_alert(replace(FAILURE, run_id="scheduled__2"), to(settings, webhook))
+    raise_alert(replace(FAILURE, run_id="scheduled__3"), to(settings, webhook))
+    assert len(webhook.posted) == 3
+    assert len(AlertBook(settings.home).alerted()) == 3
+
+
+def test_a_webhook_that_takes_nothing_is_asked_once_a_call(
+    settings: Settings, broken_webhook: Webhook
+) -> None:
+    for number in range(3):
+        told = replace(FAILURE, run_id=f"scheduled__{number}")
+        raise_alert(told, to(settings, broken_webhook))
+    assert len(broken_webhook.posted) == 3
+
+
+def test_the_hourly_watch_sends_what_is_due(
+    home: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AlertBook(home).enter(FAILURE)
+    monkeypatch.setenv("VITRINA_ALERT_WEBHOOK", webhook.url)
+    watch({"inlets": [], "inlet_events": {}})
+    assert [posted["text"] for posted in webhook.posted] == [FAILURE.text()]
+
+
+def test_a_sender_that_was_killed_loses_its_claim(
+    settings: Settings, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = AlertBook(settings.home)
+    book.enter(FAILURE)
+    assert [book.claim(), book.claim()] == [[FAILURE], []]
+    monkeypatch.setattr(alert_book, "CLAIM_SECONDS", -1)
+    send_due(to(settings, webhook))
+    assert len(webhook.posted) == 1
 
 
 def test_the_callback_reads_its_home_from_the_settings(

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.settings import Settings
+from vitrina_airflow.alert_book import AlertBook
 from vitrina_airflow.run import WorkerKilled, run_step, with_force
 
 DAY = "2026-03-05"
@@ -38,6 +39,8 @@ def context(
 ) -> dict[str, Any]:
     """What Airflow gives a task, as far as a step reads it."""
     told: dict[str, object] = {
+        "dag_id": dag_id,
+        "run_id": "r1",
         "partition_key": key,
         "run_type": "manual",
         "conf": None,
@@ -84,13 +87,14 @@ def test_a_mapped_step_gets_its_key(on_shop: Settings) -> None:
 
 
 def test_the_kind_of_run_travels_on(on_shop: Settings) -> None:
-    root = context(run_type="backfill")
+    AlertBook(on_shop.home).enter_backfill("compute_facet_weights", "backfill__1", 7)
+    root = context(run_type="backfill", run_id="backfill__1")
     run_step(root)
-    assert extra(root) == {"origin": "backfill"}
+    assert extra(root) == {"origin": "backfill 7"}
     event = SimpleNamespace(extra=extra(root))
     follower = context(run_type="asset_triggered", consumed_asset_events=[event])
     run_step(follower)
-    assert extra(follower) == {"origin": "backfill"}
+    assert extra(follower) == {"origin": "backfill 7"}
 
 
 def test_forced_training_travels_on(on_shop: Settings) -> None:
