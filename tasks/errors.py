@@ -19,5 +19,9 @@ class QualityGateFailed(VitrinaError):
     """A model is too weak, too good to be true or degenerate: the live one stays."""
 
 
+class DiskFull(VitrinaError):
+    """Too little room is left for a write: nothing was written, and somebody has to make room."""
+
+
 class WrongCall(VitrinaError):
     """A command that names nothing there is, or days in the wrong order."""

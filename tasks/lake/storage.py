@@ -16,7 +16,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from tasks.errors import ContractViolation
+from tasks.errors import ContractViolation, DiskFull
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ class Storage:
         free = shutil.disk_usage(self.url).free
         # In memory a frame is larger than its Parquet file, so this errs on the safe side.
         if free < self._min_free_bytes + frame.estimated_size():
-            raise OSError(
+            raise DiskFull(
                 f"{name}: {free / 2**30:.2f} GB free at {self.url} is too little for"
                 f" {frame.height:,} rows; nothing written"
             )

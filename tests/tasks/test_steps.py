@@ -169,5 +169,16 @@ def test_a_known_error_is_one_line_and_exit_code_1(
     assert "Traceback" not in "".join(lines)
 
 
+def test_a_full_disk_is_one_line_and_exit_code_1(
+    at_home: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITRINA_MIN_FREE_GB", "4096")
+    write_landing_day(at_home.landing, DAY, {}, "test")
+    assert main(["run", "build_features.ingest", "--day", str(DAY)]) == 1
+    told = capsys.readouterr().err
+    assert told.strip().splitlines()[-1].startswith("DiskFull: ")
+    assert "Traceback" not in told
+
+
 def test_a_step_is_named_after_its_function() -> None:
     assert Step(run_dag).name == "run_dag"

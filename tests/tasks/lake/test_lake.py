@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from tasks.errors import ContractViolation, InputNotReady
+from tasks.errors import ContractViolation, DiskFull, InputNotReady
 from tasks.lake.contracts import Column, Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.storage import Storage
@@ -263,7 +263,7 @@ def test_a_write_without_a_day_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_refused_before_writing(settings: Settings) -> None:
     full = settings.model_copy(update={"min_free_gb": 4096.0})
     write_landing_day(full.landing, DAY, {}, "test")
-    with pytest.raises(OSError, match="nothing written"):
+    with pytest.raises(DiskFull, match="nothing written"):
         Lake(full).write_day(USER_SEGMENTS, DAY, segments("a"))
     assert not Lake(full).has_day(USER_SEGMENTS, DAY)
 
