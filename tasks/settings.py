@@ -413,6 +413,12 @@ class Settings(BaseSettings):
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
 
+    @field_validator("landing_folder", "lake_url", "alert_webhook", "real_data", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        # A compose file passes what nobody gave as an empty text.
+        return None if value == "" else value
+
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 (pydantic's own signature)
         """Read defaults, then variables, then `values`.
 

@@ -111,6 +111,21 @@ def test_pages_lie_beside_a_local_lake(lake: str | None, reports: str) -> None:
     assert Settings(home=Path("/shop"), lake_url=lake).reports == Path(reports)
 
 
+@pytest.mark.parametrize("name", ["landing_folder", "lake_url", "alert_webhook", "real_data"])
+def test_an_empty_variable_of_an_optional_setting_means_none(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"VITRINA_{name.upper()}", "")
+    assert getattr(Settings(), name) is None
+
+
+def test_an_empty_address_of_mlflow_means_that_nothing_is_tracked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VITRINA_MLFLOW_URL", "")
+    assert Settings().tracking_url == ""
+
+
 def test_paths_lie_below_home_unless_told() -> None:
     settings = Settings(home=Path("/shop"), lake_url="s3://bucket/lake/")
     assert settings.landing == Path("/shop/landing")
