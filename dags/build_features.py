@@ -1,20 +1,20 @@
 """Take in the day's delivery and build features, sequences, segments and segment scores from it.
 
-**Reads** the landing files of the day, `events` of the last 30 days.
-**Writes** `events`, `set_aside_events`, `items`, `item_attributes`, `customers`, `contacts`,
-`item_features`, `user_features`, `user_item_features`, `segment_item_features`, `demand_lags`,
-`user_sequences`, `user_segments`, `examination`, `segment_scores`, `data_checks`.
-**Users** every other DAG of the chain; the search engine's base relevance.
-**Runs** every day at 00:00 UTC for the day before, and whenever it is backfilled. Normal: 5 minutes.
+- **Reads** the landing files of the day, events of the last 30 days.
+- **Writes** events, set_aside_events, items, item_attributes, customers, contacts, item_features, user_features,
+  user_item_features, segment_item_features, demand_lags, user_sequences, user_segments, examination, segment_scores,
+  data_checks.
+- **Users** every other DAG of the chain; the search engine's base relevance.
+- **Runs** every day at 00:00 UTC for the day before, and whenever it is backfilled. Normal: 5 minutes.
 
-Tasks: `ingest` takes in the delivery, `count_interactions` counts it by item, user, pair and city,
-`rank_segments` scores items for each segment and wakes the chain.
+Tasks: **ingest** takes in the delivery, **count_interactions** counts it by item, user, pair and city,
+**rank_segments** scores items for each segment and wakes the chain.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | the day's manifest, or an earlier day, is absent | retries for 3 h by itself; then ask the shop's export, or backfill the days it names |
-| `ContractViolation` | delivery or tables break a rule | do not clear; the message names the rule; have the delivery corrected (a new manifest version), then clear |
+| `ContractViolation` | delivery or tables break a rule | the message names the rule; clearing alone does not help: have the delivery corrected (a new manifest version), then clear `ingest` |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | look for a delivery of unusual size, then clear |
 | `anything else` | a bug | page the owner with the log; the day before stays in use |
@@ -23,10 +23,15 @@ Tasks: `ingest` takes in the delivery, `count_interactions` counts it by item, u
 is released: page the owner.
 
 ### Run again
-One day: Trigger with *partition key* `2026-01-31`. Many days: backfill this DAG for the range with
-at most 2 active runs; everything downstream follows by itself, day by day. Train those days again,
-too: conf `{"force_training": true}`. Safe to repeat: a day is replaced, never appended. Never use
-*Mark success*: it sends no event, and the chain stops there.
+- **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
+  chosen, **Confirm**. It runs again, then the tasks after it, at last the four DAGs that follow.
+- **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
+- **Many days**: **Trigger**, **Backfill**, the range, **Max Active Runs** 2, **All Runs** where days ran before; the
+  rest follows.
+- **Train superseded days too**: switch **force_training** on; in a backfill also tick **Override parameters on existing
+  runs**, or Airflow leaves the switch out.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -42,6 +47,7 @@ from vitrina_airflow.run import run_step
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule=CronPartitionTimetable(
         "0 0 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"
     ),

@@ -1,18 +1,18 @@
 """Compute how much each customer prefers each facet value, and how much each facet counts.
 
-**Reads** `events` of the last 30 days, `items`, `item_attributes`, `user_facets`, `segment_scores` of the
-day before. **Writes** `user_facets`, `facet_weights`.
-**Users** search boosts, `retrain_ranker` (features), the release.
-**Runs** after `build_features`, for the same day. Normal: 2 minutes.
+- **Reads** events of the last 30 days, items, item_attributes, user_facets, segment_scores of the day before.
+- **Writes** user_facets, facet_weights.
+- **Users** search boosts, retrain_ranker (features), the release.
+- **Runs** after build_features, for the same day. Normal: 2 minutes.
 
-Tasks: `write_user_facets` sums and decays preferences, `fit_facet_weights` fits the weights (a day
-that does not train writes none) and wakes `retrain_ranker`.
+Tasks: **write_user_facets** sums and decays preferences, **fit_facet_weights** fits the weights (a day that does not
+train writes none) and wakes retrain_ranker.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | preferences or weights break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `ContractViolation` | preferences or weights break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower `VITRINA_FACETS__BOOTSTRAPS`, then clear |
 | `anything else` | a bug | page the owner with the log; yesterday's weights stay in use |
@@ -21,10 +21,13 @@ that does not train writes none) and wakes `retrain_ranker`.
 After that, page the owner.
 
 ### Run again
-One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
-follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
-Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
-the chain stops there.
+- **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
+  chosen, **Confirm**. It runs again, then the tasks after it, at last retrain_ranker.
+- **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
+- **Many days**: backfill build_features; this DAG follows by itself, day by day.
+- **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from vitrina_airflow.run import run_step
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,

@@ -1,18 +1,18 @@
 """Retrain the ranker, measure it against the live one, and promote it where the gate allows.
 
-**Reads** `events`, features, facets, segment scores and candidates of the last listing days.
-**Writes** `ranking_groups`, `ranking_days`, `ranker_metrics`, `gate_decisions`, `alias_moves`; a model version.
-**Users** the ranking service, which serves the version under the alias `serving`.
-**Runs** when `compute_facet_weights` and `train_candidates` have done the day. Normal: 8 minutes.
+- **Reads** events, features, facets, segment scores and candidates of the last listing days.
+- **Writes** ranking_groups, ranking_days, ranker_metrics, gate_decisions, alias_moves; a model version.
+- **Users** the ranking service, which serves the version under the alias serving.
+- **Runs** when compute_facet_weights and train_candidates have done the day. Normal: 8 minutes.
 
-Tasks: `build_groups` writes the training set, `train_ranker` fits, measures and records the gate's
-decision, `promote` moves the alias or, on a refusal, fails on purpose: the live model stays.
+Tasks: **build_groups** writes the training set, **train_ranker** fits, measures and records the gate's decision,
+**promote** moves the alias or, on a refusal, fails on purpose: the live model stays.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | a listing day, its features or its labels are absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | groups or metrics break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `ContractViolation` | groups or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `QualityGateFailed` | the gate refused: weaker than the live model, or too good to be true | nothing at night; read the decision in the morning; the live model stays |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower `VITRINA_RANKER__LISTING_DAYS`, then clear |
@@ -21,10 +21,13 @@ decision, `promote` moves the alias or, on a refusal, fails on purpose: the live
 **Impact** small for 7 days: the live model goes on ranking. After that, page the owner.
 
 ### Run again
-One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
-follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
-Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
-the chain stops there.
+- **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
+  chosen, **Confirm**. It runs again, then the tasks after it.
+- **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
+- **Many days**: backfill build_features; this DAG follows by itself, day by day.
+- **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from vitrina_airflow.run import run_step
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule=PartitionedAssetTimetable(assets=FACETS & CANDIDATES),
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,

@@ -1,18 +1,18 @@
 """Score how alike every eligible customer is to those who did the seed thing, one segment at a time.
 
-**Reads** `events`, `items`, `item_attributes`, `customers`, `user_features` of past anchor days and of the day.
-**Writes** `lookalike_features`, `lookalike_scores`, `threshold_cards`.
-**Users** marketers, who choose a threshold from the card.
-**Runs** after `build_features`, for the same day. Normal: 4 minutes.
+- **Reads** events, items, item_attributes, customers, user_features of past anchor days and of the day.
+- **Writes** lookalike_features, lookalike_scores, threshold_cards.
+- **Users** marketers, who choose a threshold from the card.
+- **Runs** after build_features, for the same day. Normal: 4 minutes.
 
-Tasks: `list_segments` writes features and lists the segments that train today (none: superseded),
-`score_segment` trains and scores one segment, `publish_lookalikes` checks what was written.
+Tasks: **list_segments** writes features and lists the segments that train today (none: superseded), **score_segment**
+trains and scores one segment, **publish_lookalikes** checks what was written.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | an anchor day is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | scores or cards break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `ContractViolation` | scores or cards break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `QualityGateFailed` | scores are degenerate: too few distinct values | do not clear; look at the seeds in the segment's SQL; yesterday's scores stay in use |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | clear once; if it returns, page the owner |
@@ -21,10 +21,13 @@ Tasks: `list_segments` writes features and lists the segments that train today (
 **Impact** none for 3 days: marketers use the newest card. After that, tell marketing.
 
 ### Run again
-One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
-follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
-Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
-the chain stops there.
+- **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
+  chosen, **Confirm**. It runs again, then the tasks after it.
+- **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
+- **Many days**: backfill build_features; this DAG follows by itself, day by day.
+- **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from vitrina_airflow.run import run_step
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,

@@ -1,18 +1,18 @@
 """Train the candidate generators and write the items that each proposes to each active customer.
 
-**Reads** `events` up to the day, `items`, `item_attributes`, `user_sequences`, `item_features`.
-**Writes** `candidates`, `candidate_metrics`, `item_embeddings`, `user_embeddings`.
-**Users** `retrain_ranker`, the ranking service, the release.
-**Runs** after `build_features`, for the same day. Normal: 6 minutes.
+- **Reads** events up to the day, items, item_attributes, user_sequences, item_features.
+- **Writes** candidates, candidate_metrics, item_embeddings, user_embeddings.
+- **Users** retrain_ranker, the ranking service, the release.
+- **Runs** after build_features, for the same day. Normal: 6 minutes.
 
-Tasks: `list_generators` lists those that train today (none: superseded), `train_generator` trains and
-measures one, `publish_candidates` checks what was written and wakes `retrain_ranker`.
+Tasks: **list_generators** lists those that train today (none: superseded), **train_generator** trains and measures one,
+**publish_candidates** checks what was written and wakes retrain_ranker.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | candidates or metrics break a rule | do not clear; the message names the rule; fix the source, then clear |
+| `ContractViolation` | candidates or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `QualityGateFailed` | a generator is degenerate | do not clear; the newest candidates that passed stay in use |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower the generator's epochs in the settings, then clear |
@@ -22,10 +22,13 @@ measures one, `publish_candidates` checks what was written and wakes `retrain_ra
 waits for this day. After 24 h, page the owner.
 
 ### Run again
-One day: Trigger with *partition key* `2026-01-31`. Many days: backfill `build_features`; this DAG
-follows by itself, day by day. Train superseded days too: conf `{"force_training": true}` on either.
-Safe to repeat: a day is replaced, never appended. Never use *Mark success*: it sends no event, and
-the chain stops there.
+- **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
+  chosen, **Confirm**. It runs again, then the tasks after it, at last retrain_ranker.
+- **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
+- **Many days**: backfill build_features; this DAG follows by itself, day by day.
+- **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from vitrina_airflow.run import run_step
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule=PartitionedAssetTimetable(assets=FEATURES, default_partition_mapper=SAME_DAY),
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,

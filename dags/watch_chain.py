@@ -1,11 +1,12 @@
 """Watch the chain: alert when a table is not there by its hour, naming the first missing link.
 
-**Reads** the ledger of days, landing manifests, asset events. **Writes** nothing.
-**Users** whoever is on call: nothing happening is what hurts most, and nothing else tells of it.
-**Runs** every hour, outside the chain. Normal: 10 seconds.
+- **Reads** the ledger of days, landing manifests, asset events.
+- **Writes** nothing.
+- **Users** whoever is on call: nothing happening is what hurts most, and nothing else tells of it.
+- **Runs** every hour, outside the chain. Normal: 10 seconds.
 
-Task: `find_missing` judges the last two days, and the days for which `retrain_ranker` has one of
-the two events it waits for. The same lateness is one alert, however many hours it lasts.
+Task: **find_missing** judges the last two days, and the days for which retrain_ranker has one of the two events it
+waits for. The same lateness is one alert, however many hours it lasts.
 
 ### If it fails
 | Error | Meaning | Do |
@@ -18,9 +19,9 @@ the two events it waits for. The same lateness is one alert, however many hours 
 **Impact** none by itself, but while it is red nobody is told of a chain that stands still.
 
 ### Run again
-It runs every hour by itself; Trigger starts it at once. It needs no partition key and changes
-nothing, so that it is safe to repeat. In the chain never use *Mark success*: it sends no event, and
-the chain stops there.
+- Runs every hour by itself; **Trigger** starts it at once. It needs no partition key.
+- Safe to repeat: it changes nothing. In the chain never **mark as success** (the tick): it sends no event, and the
+  chain stops there.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from vitrina_airflow.watch import watch
 
 
 @dag(
+    description=__doc__.splitlines()[0],
     schedule="0 * * * *",
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,

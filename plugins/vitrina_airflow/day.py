@@ -30,5 +30,6 @@ def _advice(dag_id: str) -> str:
     body = f'{{"logical_date": null, "partition_key": "{EXAMPLE}"}}'
     return (
         f"Trigger {dag_id} again with a partition key such as {EXAMPLE} "
-        f"(in the UI's Trigger form, or POST /api/v2/dags/{dag_id}/dagRuns {body})"
+        "(in the UI: Trigger, Advanced Options, Partition Key; or "
+        f"POST /api/v2/dags/{dag_id}/dagRuns {body})"
     )

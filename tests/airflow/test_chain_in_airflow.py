@@ -105,7 +105,7 @@ def test_the_failed_task_links_to_its_mlflow_run(
     url = links["extra_links"]["MLflow run"]
     found = requests.get(
         f"{installation.family.mlflow_url}/api/2.0/mlflow/runs/get",
-        params={"run_id": url.rpartition("/")[2]},
+        params={"run_id": url.rpartition("/")[2].partition("?")[0]},
         timeout=60,
     ).json()["run"]
     assert found["info"]["status"] == "FAILED"

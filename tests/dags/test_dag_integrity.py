@@ -57,7 +57,7 @@ class TestEachDag:
     def test_its_runbook_names_its_tasks_and_no_others(
         self, path: Path, dags: dict[str, Any]
     ) -> None:
-        words = set(re.findall(r"`([a-z_]+)`", _tasks_paragraph(dags[path.stem].doc_md)))
+        words = set(re.findall(r"\*\*([a-z_]+)\*\*", _tasks_paragraph(dags[path.stem].doc_md)))
         others = {task for name in dags if name != path.stem for task in dags[name].task_ids}
         assert set(dags[path.stem].task_ids) <= words
         assert not words & others
@@ -72,7 +72,7 @@ class TestEachDag:
         assert all(rows.values())
 
     def test_its_runbook_warns_of_mark_success(self, path: Path, dags: dict[str, Any]) -> None:
-        assert "ever use *Mark success*" in " ".join(dags[path.stem].doc_md.split())
+        assert "ever **mark as success**" in " ".join(dags[path.stem].doc_md.split())
 
     def test_it_has_exactly_one_tier(self, path: Path, dags: dict[str, Any]) -> None:
         tiers = [tag for tag in dags[path.stem].tags if tag.startswith("impact/tier_")]

@@ -49,8 +49,8 @@ def _dag_row(path: Path) -> list[str]:
 
 
 def paragraph(docstring: str, name: str) -> str:
-    """Return what follows `**name**` in a runbook, up to the next bold word or empty line."""
-    found = re.search(rf"\*\*{name}\*\*\s+(.*?)(?=\*\*[A-Z]\w+\*\*|\n\n|\Z)", docstring, re.DOTALL)
+    """Return what follows `- **name**` in a runbook, up to the next item or empty line."""
+    found = re.search(rf"- \*\*{name}\*\*\s+(.*?)(?=\n- |\n\n|\Z)", docstring, re.DOTALL)
     return " ".join(found[1].split()) if found else ""
 
 

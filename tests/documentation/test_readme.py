@@ -33,9 +33,11 @@ def test_every_dag_has_a_row_with_all_its_cells(generate: ModuleType) -> None:
 
 
 def test_a_runbook_paragraph_ends_where_the_next_begins(generate: ModuleType) -> None:
-    docstring = "Do it.\n\n**Reads** `a`,\n`b`. **Writes** `c`.\n**Runs** daily. Normal: 2 minutes."
-    assert generate.paragraph(docstring, "Reads") == "`a`, `b`."
-    assert generate.paragraph(docstring, "Writes") == "`c`."
+    docstring = (
+        "Do it.\n\n- **Reads** a,\n  b.\n- **Writes** c.\n- **Runs** daily. Normal: 2 minutes."
+    )
+    assert generate.paragraph(docstring, "Reads") == "a, b."
+    assert generate.paragraph(docstring, "Writes") == "c."
     assert generate.paragraph(docstring, "Users") == ""
 
 
