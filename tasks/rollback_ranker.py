@@ -26,7 +26,9 @@ def roll_back(day: date, settings: Settings) -> int:
 
     reason = settings.ranker.rollback_reason
     if not reason:
-        raise ContractViolation("say why: set VITRINA_RANKER__ROLLBACK_REASON")
+        raise ContractViolation(
+            "say why: in the run's rollback_reason, or in VITRINA_RANKER__ROLLBACK_REASON"
+        )
     lake, registry = Lake(settings), registry_of(settings)
     number = promotion.previous(history.moves_until(lake, day), registry.serving())
     found = promotion.registered(registry, number)

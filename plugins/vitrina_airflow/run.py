@@ -7,14 +7,18 @@ from typing import Any
 
 from tasks.errors import ContractViolation, VitrinaError
 from tasks.settings import Settings
-from tasks.steps import Try, call, opened, steps_of
+from tasks.steps import CHAIN, Try, call, opened, steps_of
 from vitrina_airflow.alerts import ORIGIN, kind_of
 from vitrina_airflow.day import logical_day
 from vitrina_airflow.links import MLFLOW_RUN_KEY
 
 FORCE = "force_training"
-CONF = (FORCE,)
-"""What a run's conf may hold; anything else is a slip of the pen."""
+CONF = {
+    FORCE: ("training", "force", CHAIN),
+    "accept_reason": ("ranker", "accept_reason", ("retrain_ranker",)),
+    "rollback_reason": ("ranker", "rollback_reason", ("rollback_ranker",)),
+}
+"""What a run's conf may hold: the setting that it stands for, and the DAGs that read it."""
 
 _UNFINISHED = "unfinished_tries"
 KILLS = 2
@@ -40,8 +44,7 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
         run_id=ti.run_id,
         number=ti.try_number,
     )
-    forced = _is_forced(context)
-    settings = with_force(Settings(), forced)
+    settings = with_conf(Settings(), _conf(context))
     count_unfinished(context["task_state_store"])
     try:
         with opened(attempt, settings) as run:
@@ -54,25 +57,39 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
     return result
 
 
-def with_force(settings: Settings, forced: bool) -> Settings:
-    """Return the settings, made to train superseded days too where the run asks for it."""
-    if not forced:
-        return settings
-    return settings.model_copy(
-        update={"training": settings.training.model_copy(update={"force": True})}
-    )
+def with_conf(settings: Settings, conf: Mapping[str, Any]) -> Settings:
+    """Return the settings, changed as the run's conf says; an empty word changes nothing.
+
+    Raises:
+        ContractViolation: a word of the wrong type.
+    """
+    for name, word in conf.items():
+        section, field, _ = CONF[name]
+        before = getattr(settings, section)
+        kind = type(getattr(before, field))
+        if not isinstance(word, kind):
+            raise ContractViolation(
+                f"conf {name}={word!r} is not allowed: it takes a {kind.__name__}"
+            )
+        if word:
+            changed = before.model_copy(update={field: word})
+            settings = settings.model_copy(update={section: changed})
+    return settings
 
 
 def _function(attempt: Try) -> Any:  # noqa: ANN401 (each step's own signature)
     return next(step.run for step in steps_of(attempt.dag) if step.name == attempt.step)
 
 
-def _is_forced(context: Mapping[str, Any]) -> bool:
-    conf = context["dag_run"].conf or {}
-    if unknown := sorted(set(conf) - set(CONF)):
-        raise ContractViolation(f"conf has {', '.join(unknown)}; known: {', '.join(CONF)}")
-    extras = [event.extra or {} for event in context["dag_run"].consumed_asset_events]
-    return any(bool(words.get(FORCE)) for words in (conf, *extras))
+def _conf(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run's conf, with what the events that woke it send along."""
+    run = context["dag_run"]
+    conf, known = run.conf or {}, [name for name in CONF if run.dag_id in CONF[name][2]]
+    if unknown := sorted(set(conf) - set(known)):
+        said = ", ".join(known)
+        raise ContractViolation(f"conf has {', '.join(unknown)}; known to {run.dag_id}: {said}")
+    sent = any((event.extra or {}).get(FORCE) for event in run.consumed_asset_events)
+    return conf | ({FORCE: True} if sent else {})
 
 
 def _send_along(context: Mapping[str, Any], settings: Settings) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.settings import Settings
 from vitrina_airflow.alert_book import AlertBook
-from vitrina_airflow.run import WorkerKilled, run_step, with_force
+from vitrina_airflow.run import WorkerKilled, run_step, with_conf
 
 DAY = "2026-03-05"
 
@@ -107,9 +107,19 @@ def test_forced_training_travels_on(on_shop: Settings) -> None:
     assert extra(follower)["force_training"] is True
 
 
-def test_forced_training_reaches_the_settings(settings: Settings) -> None:
-    assert with_force(settings, forced=True).training.force
-    assert with_force(settings, forced=False) is settings
+def test_a_run_s_conf_changes_the_settings(settings: Settings) -> None:
+    assert with_conf(settings, {"force_training": True}).training.force
+    assert with_conf(settings, {"accept_reason": "sale"}).ranker.accept_reason == "sale"
+    assert with_conf(settings, {"rollback_reason": "slow"}).ranker.rollback_reason == "slow"
+
+
+def test_what_a_form_leaves_empty_changes_nothing(settings: Settings) -> None:
+    assert with_conf(settings, {"force_training": False, "accept_reason": ""}) is settings
+
+
+def test_a_word_of_the_wrong_type_is_refused(settings: Settings) -> None:
+    with pytest.raises(ContractViolation, match="accept_reason=5 is not allowed: it takes a str"):
+        with_conf(settings, {"accept_reason": 5})
 
 
 def test_a_superseded_day_lists_nothing_unless_forced(on_shop: Settings) -> None:
@@ -119,9 +129,26 @@ def test_a_superseded_day_lists_nothing_unless_forced(on_shop: Settings) -> None
     assert run_step(context(*told, conf={"force_training": True})) != []
 
 
-def test_a_conf_that_nobody_reads_is_refused(home: Path) -> None:
-    with pytest.raises(ContractViolation, match="conf has force_trainning; known: force_training"):
-        run_step(context(conf={"force_trainning": True}))
+@pytest.mark.parametrize("word", ["force_trainning", "accept_reason"])
+def test_a_conf_that_nobody_reads_is_refused(home: Path, word: str) -> None:
+    said = f"conf has {word}; known to compute_facet_weights: force_training"
+    with pytest.raises(ContractViolation, match=said):
+        run_step(context(conf={word: True}))
+
+
+def test_a_reason_for_a_model_that_is_too_good_is_typed_with_the_run(home: Path) -> None:
+    # It gets as far as the groups, which are absent.
+    told = {"accept_reason": "a sale, checked by hand", "force_training": True}
+    with pytest.raises(InputNotReady):
+        run_step(context("retrain_ranker", "train_ranker", conf=told))
+
+
+def test_the_live_ranker_goes_back_by_a_run_with_a_reason(home: Path) -> None:
+    reason = {"rollback_reason": "sales fell"}
+    with pytest.raises(ContractViolation, match="nothing to roll back to"):
+        run_step(context("rollback_ranker", "roll_back", conf=reason))
+    with pytest.raises(ContractViolation, match="say why"):
+        run_step(context("rollback_ranker", "roll_back"))
 
 
 def test_a_run_without_a_day_does_nothing(home: Path) -> None:
