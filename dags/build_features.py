@@ -26,8 +26,7 @@ is released: page the owner.
 - **Clear a failed task**: click its red square in the grid, then the round arrow (shift+c), leave **Downstream**
   chosen, **Confirm**. It runs again, then the tasks after it, at last the four DAGs that follow.
 - **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
-- **Many days**: **Trigger**, **Backfill**, the range, **Max Active Runs** 2, **All Runs** where days ran before; the
-  rest follows.
+- **Many days**: **Trigger**, **Backfill**, the range, **Max Active Runs** 2, **All Runs** for days that ran; the rest follows.
 - **Train superseded days too**: switch **force_training** on; in a backfill also tick **Override parameters on existing
   runs**, or Airflow leaves the switch out.
 - Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
