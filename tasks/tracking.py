@@ -229,7 +229,9 @@ class Rest:
 
     def address(self, run: str) -> str:
         """Where a person reads the run."""
-        return f"{without_login(self._url)}/#/experiments/{self._runs[run]}/runs/{run}"
+        path = f"experiments/{self._runs[run]}/runs/{run}"
+        # Else a browser that never saw MLflow opens it among prompts and traces.
+        return f"{without_login(self._url)}/#/{path}?workflowType=machine_learning"
 
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
