@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 
@@ -228,17 +229,12 @@ class Lake:
         rows = conform(table, frame)
         if not self.settings.accept_row_counts:
             check_row_count(table, rows.height, self._recent_counts(table, day, part))
-        record = self._record(table, day, part, rows)
-        keys = {"dt": str(day), **({table.part: record.part} if table.part else {})}
+        draft = self._draft(table, day, part, rows)
+        keys = {"dt": str(day), **({table.part: draft.part} if table.part else {})}
         predicate = " AND ".join(f"{name} = '{value}'" for name, value in keys.items())
-        self.storage.replace(
-            table.name,
-            _with_partition(rows, table, day, part),
-            list(keys),
-            predicate,
-            **{COMMIT_KEY: record.to_json()},
-        )
-        return self._recorded(record)
+        stored = _with_partition(rows, table, day, part)
+        write = partial(self.storage.replace, table.name, stored, list(keys), predicate)
+        return self._recorded(self._committed(table, draft, write))
 
     def append_day(self, table: Table, day: date, frame: pl.DataFrame) -> int:
         """Add rows to one day of a historical table and return how many.
@@ -253,10 +249,10 @@ class Lake:
         rows = conform(table, frame)
         before = self.read_window(table, day, Window(1, optional=True)).select(*table.columns)
         conform(table, pl.concat([before, rows]))
-        record = self._record(table, day, None, rows)
+        draft = self._draft(table, day, None, rows)
         stored = _with_partition(rows, table, day, None)
-        self.storage.append(table.name, stored, ["dt"], **{COMMIT_KEY: record.to_json()})
-        return self._recorded(record)
+        write = partial(self.storage.append, table.name, stored, ["dt"])
+        return self._recorded(self._committed(table, draft, write))
 
     def _recent_counts(self, table: Table, day: date, part: str | None) -> list[int]:
         recent = self._slots(table, Window(RECENT_DAYS, ends=-1).of(day), part)
@@ -266,10 +262,27 @@ class Lake:
         """Record that the day does not train because `by` does; data that are there stay."""
         if self.has_day(table, day, part):
             return
-        record = self._record(table, day, part, table.empty())
-        self._recorded(Record(**{**vars(record), "status": "superseded", "superseded_by": by}))
+        draft = self._draft(table, day, part, table.empty())
+        record = self._numbered(table, draft)
+        self._recorded(replace(record, status="superseded", superseded_by=by))
 
-    def _record(self, table: Table, day: date, part: str | None, rows: pl.DataFrame) -> Record:
+    def _committed(
+        self, table: Table, draft: Record, write: Callable[[Callable[[], dict[str, str]]], None]
+    ) -> Record:
+        """Write, numbered anew at each try: another writer of the part may have won the number."""
+        tried = [draft]
+
+        def record() -> dict[str, str]:
+            tried.append(self._numbered(table, draft))
+            return {COMMIT_KEY: tried[-1].to_json()}
+
+        write(record)
+        return tried[-1]
+
+    def _numbered(self, table: Table, draft: Record) -> Record:
+        return replace(draft, version=self.ledger.next_version(table, draft.dt, draft.part))
+
+    def _draft(self, table: Table, day: date, part: str | None, rows: pl.DataFrame) -> Record:
         if bool(table.part) != bool(part):
             raise ContractViolation(
                 f"{table.name}: part {part!r} given, the table's part is {table.part!r}"
@@ -279,7 +292,7 @@ class Lake:
             table=table.name,
             dt=day,
             part=key,
-            version=self.ledger.next_version(table, day, key),
+            version=0,
             rows=rows.height,
             row_hash=row_hash(rows),
             inputs={name: dict(days) for name, days in self._inputs.items()},

@@ -106,8 +106,17 @@ class Ledger:
         return self._versions(table).get((day, part), {}).get(version)
 
     def next_version(self, table: Table, day: date, part: str) -> int:
-        """Return the version that the next write of the part gets."""
-        return max(self._versions(table).get((day, part), {0: None})) + 1
+        """Return the version that the next write of the part gets.
+
+        A commit counts that is not in the ledger yet: its writer may be about to enter it.
+        """
+        entered = self._versions(table).get((day, part), {})
+        committed = [
+            record.version
+            for record in self._commits(table)
+            if (record.dt, record.part) == (day, part)
+        ]
+        return max([0, *entered, *committed]) + 1
 
     def append(self, record: Record) -> None:
         """Add one record."""
@@ -141,13 +150,16 @@ class Ledger:
         """Append records of recent data commits that never reached the ledger."""
         lost = [
             record
-            for record in self._storage.commit_records(table.name, COMMIT_KEY, RECENT_COMMITS)
-            if (parsed := Record.from_row(json.loads(record))).version
-            not in known.get((parsed.dt, parsed.part), {})
+            for record in self._commits(table)
+            if record.version not in known.get((record.dt, record.part), {})
         ]
         for record in lost:
-            self.append(Record.from_row(json.loads(record)))
+            self.append(record)
         return bool(lost)
+
+    def _commits(self, table: Table) -> list[Record]:
+        found = self._storage.commit_records(table.name, COMMIT_KEY, RECENT_COMMITS)
+        return [Record.from_row(json.loads(text)) for text in found]
 
 
 def days_between(first: date, last: date) -> list[date]:

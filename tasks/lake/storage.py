@@ -78,15 +78,24 @@ class Storage:
         return [] if table is None else [c[key] for c in table.history(limit) if key in c]
 
     def append(
-        self, name: str, frame: pl.DataFrame, partition_by: list[str], **record: str
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        partition_by: list[str],
+        record: Callable[[], dict[str, str]] = dict,
     ) -> None:
-        """Add rows."""
+        """Add rows; `record` is asked at each try for what rides in the commit."""
         self._commit(name, frame, partition_by, {"mode": "append"}, record)
 
     def replace(
-        self, name: str, frame: pl.DataFrame, partition_by: list[str], predicate: str, **record: str
+        self,
+        name: str,
+        frame: pl.DataFrame,
+        partition_by: list[str],
+        predicate: str,
+        record: Callable[[], dict[str, str]] = dict,
     ) -> None:
-        """Replace the rows that the predicate selects, in one commit."""
+        """Replace the rows that the predicate selects, in one commit; `record` as above."""
         if not predicate:
             raise ContractViolation(f"{name}: a write without a day would wipe the table; refused")
         self._commit(
@@ -99,14 +108,15 @@ class Storage:
         frame: pl.DataFrame,
         partition_by: list[str],
         mode: dict[str, Any],
-        record: dict[str, str],
+        record: Callable[[], dict[str, str]],
     ) -> None:
         self._refuse_full_disk(name, frame)
-        properties = CommitProperties(custom_metadata=record)
         data = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
         def commit() -> None:
             table = self._created(name, data.schema, partition_by)
+            # After the look at the table: a writer of the same part who commits later is found out.
+            properties = CommitProperties(custom_metadata=record())
             write_deltalake(
                 table,
                 data,

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from tasks.errors import ContractViolation, DiskFull, InputNotReady
 from tasks.lake.contracts import Column, Table
 from tasks.lake.lake import Lake, Window
+from tasks.lake.row_hash import row_hash
 from tasks.lake.storage import Storage
 from tasks.lake.tables import CANDIDATES
 from tasks.landing.manifest import write_landing_day
@@ -253,6 +254,24 @@ def test_two_mapped_tasks_writing_at_once_lose_nothing(lake: Lake) -> None:
         "ease": 5,
         "popular": 5,
     }
+
+
+def write_whole(home: Path, name: str) -> None:
+    lake = Lake(Settings(home=home, mlflow_url="", min_free_gb=0))
+    for n in range(5):
+        lake.write_day(USER_SEGMENTS, DAY, segments(f"{name}{n}"))
+
+
+def test_two_writers_of_one_part_at_once_never_share_a_version(lake: Lake) -> None:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        list(pool.map(write_whole, [lake.settings.home] * 2, ["a", "b"]))
+    entered = Lake(lake.settings).storage.table("days")
+    assert entered is not None
+    versions = pl.DataFrame(entered.to_pyarrow_table()).filter(table="user_segments")["version"]
+    assert sorted(set(versions)) == list(range(1, 11))
+    newest = Lake(lake.settings).ledger.current(USER_SEGMENTS)[DAY, ""]
+    rows = Lake(lake.settings).read_day(USER_SEGMENTS, DAY)
+    assert newest.row_hash == row_hash(rows.drop("dt"))
 
 
 def test_a_write_without_a_day_is_refused(tmp_path: Path) -> None:
