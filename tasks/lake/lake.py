@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from tasks.lake.engines import Partitions, Relation, Value
 from tasks.lake.ledger import COMMIT_KEY, Ledger, Record, Slot, days_between
 from tasks.lake.row_hash import row_hash
 from tasks.lake.storage import Storage
-from tasks.landing.manifest import landing_days
+from tasks.landing.manifest import LANDING, Manifest, landing_days
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class Lake:
         self.ledger = Ledger(self.storage)
         self._inputs: dict[str, dict[str, int]] = {}
         self._landed: list[date] | None = None
+        self.settings_hash = _hash_of(settings)
 
     # What there is
 
@@ -187,6 +188,15 @@ class Lake:
         for name in set(names.values()):
             tracking.read(name, self._inputs[name])
 
+    def remember_landing(self, manifests: Sequence[Manifest], kind: str = WHOLE) -> None:
+        """Remember deliveries as read: all of each, or its files of one kind."""
+        if not manifests:
+            return
+        name = f"{LANDING}/{kind}" if kind else LANDING
+        versions = {str(manifest.day): manifest.version for manifest in manifests}
+        self._inputs.setdefault(name, {}).update(versions)
+        tracking.read(name, self._inputs[name])
+
     def _slots(self, table: Table, days: list[date], part: str | None) -> dict[Slot, Record]:
         wanted = set(days)
         return {
@@ -296,7 +306,7 @@ class Lake:
             rows=rows.height,
             row_hash=row_hash(rows),
             inputs={name: dict(days) for name, days in self._inputs.items()},
-            settings_hash=_hash_of(self.settings),
+            settings_hash=self.settings_hash,
             code_version=self.settings.code_version,
             run=tracking.run_id() or "",
         )
