@@ -23,14 +23,17 @@ def ingest(day: date, settings: Settings) -> dict[str, int]:
         ContractViolation: the delivery breaks a rule; nothing is written.
     """
     lake = Lake(settings)
-    judged, snapshots = received(settings.landing, day, settings.landing_rules)
-    for table, rows in snapshots.items():
+    found = received(settings.landing, day, settings.landing_rules)
+    lake.remember_landing([found.manifest])
+    for table, rows in found.snapshots.items():
         lake.write_day(table, day, rows)
-    lake.write_day(SET_ASIDE_EVENTS, day, judged.set_aside)
-    lake.write_day(EVENTS, day, judged.events)
+    # Only now: a correction of an earlier day can change which events are copies, and no snapshot.
+    lake.remember_landing(found.earlier, EVENTS.name)
+    lake.write_day(SET_ASIDE_EVENTS, day, found.judged.set_aside)
+    lake.write_day(EVENTS, day, found.judged.events)
     version = lake.ledger.written(EVENTS)[day, WHOLE].version
-    lake.append_day(DATA_CHECKS, day, check_rows(judged.counts, version))
-    return judged.counts
+    lake.append_day(DATA_CHECKS, day, check_rows(found.judged.counts, version))
+    return found.judged.counts
 
 
 def count_interactions(day: date, settings: Settings) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """Tables by day: present, missing, stale or superseded, and the backfill that mends what is not.
 
 stale(part) = for some input of its newest version, row_hash(version read) != row_hash(version now).
-A part that was read and is now rewritten with the same rows makes nothing stale.
+A part that was read and is now rewritten with the same rows makes nothing stale. Of a delivery, the
+hashes of the files in its manifests are compared.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.ledger import Record, Slot, asked_days
 from tasks.lake.tables import TABLES
+from tasks.landing.manifest import LANDING, corrected_since
 from tasks.settings import Settings
 
 PRESENT, MISSING, STALE, SUPERSEDED, NONE = "present", "missing", "stale", "superseded", "none"
@@ -112,6 +114,8 @@ def changed_inputs(lake: Lake, current: Current, record: Record) -> list[str]:
 
 def _has_changed(lake: Lake, current: Current, name: str, day: date, version: int) -> bool:
     table_name, _, part = name.partition("/")
+    if table_name == LANDING:
+        return corrected_since(lake.settings.landing, day, version, part)
     table = TABLES[table_name]
     now = current[table_name].get((day, part))
     if table.class_ == "historical" or now is None or now.version == version:

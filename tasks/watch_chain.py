@@ -15,6 +15,7 @@ from tasks.errors import InputNotReady
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import EVENTS, TABLES
+from tasks.landing.manifest import LANDING
 from tasks.settings import Settings
 from tasks.status import MISSING, dag_of, statuses
 from tasks.steps import Step
@@ -22,7 +23,6 @@ from tasks.steps import Step
 WATCHED_DAYS = 2
 """The day before, and the one before that, whose every hour has passed."""
 PATIENCE = timedelta(hours=3)
-LANDING = "landing"
 
 
 class ChainIncomplete(InputNotReady):

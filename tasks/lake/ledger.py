@@ -44,7 +44,10 @@ LEDGER_SCHEMA = DAYS.stored_schema
 
 @dataclass(frozen=True)
 class Record:
-    """One write of one part; `inputs` maps table or table/part to the version read of each day."""
+    """One write of one part; `inputs` maps table or table/part to the version read of each day.
+
+    Deliveries are inputs too, `landing` or `landing/events`, by the version of their manifest.
+    """
 
     table: str
     dt: date

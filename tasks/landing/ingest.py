@@ -70,6 +70,23 @@ class Judged:
     counts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Received:
+    """What ingest writes of a day, and the deliveries that it was made from.
+
+    Attributes:
+        judged: the events by fate.
+        snapshots: rows by table.
+        manifest: the day's own delivery.
+        earlier: those before it, whose identifiers were looked through.
+    """
+
+    judged: Judged
+    snapshots: dict[Table, pl.DataFrame]
+    manifest: Manifest
+    earlier: tuple[Manifest, ...]
+
+
 def read_delivery(landing: Path, day: date) -> Delivery:
     """Return the newest version of the day's delivery, its files and columns checked.
 
@@ -115,24 +132,19 @@ def earlier_days(landing: Path, day: date, days: int) -> list[date]:
     ]
 
 
-def delivered_before(landing: Path, days: Iterable[date], ids: pl.Series) -> pl.Series:
-    """Return which of the identifiers an earlier delivery holds already.
-
-    Raises:
-        InputNotReady: one of the days has no manifest, so nobody knows.
-        ContractViolation: one of the deliveries differs from its manifest.
-    """
+def delivered_before(landing: Path, earlier: Iterable[Manifest], ids: pl.Series) -> pl.Series:
+    """Return which of the identifiers an earlier delivery holds already."""
     files = [
-        day_folder(landing, day) / file.name
-        for day in days
-        for file in read_manifest(landing, day).of_kind(EVENTS.name)
+        day_folder(landing, manifest.day) / file.name
+        for manifest in earlier
+        for file in manifest.of_kind(EVENTS.name)
     ]
     if not files:
         return ids.clear()
-    earlier = pl.scan_parquet(files).select(c.EVENT_ID)
+    delivered = pl.scan_parquet(files).select(c.EVENT_ID)
     wanted = ids.to_frame(c.EVENT_ID).lazy()
     # This way round, the engine holds the day's identifiers and streams the week's.
-    found: pl.DataFrame = earlier.join(wanted, on=c.EVENT_ID, how="semi").unique().collect()
+    found: pl.DataFrame = delivered.join(wanted, on=c.EVENT_ID, how="semi").unique().collect()
     return found[c.EVENT_ID]
 
 
@@ -156,21 +168,19 @@ def judged(delivery: Delivery, before: pl.Series, day: date, rules: LandingRules
     return Judged(kept, aside, _counts(delivery, kept, aside, day))
 
 
-def received(
-    landing: Path, day: date, rules: LandingRules
-) -> tuple[Judged, dict[Table, pl.DataFrame]]:
+def received(landing: Path, day: date, rules: LandingRules) -> Received:
     """Return the day's events by fate and its snapshots, every contract checked.
 
     Raises:
         InputNotReady: the day, or one before it that may hold first copies, has not landed.
-        ContractViolation: the delivery breaks a rule.
+        ContractViolation: the delivery, or one of those before, breaks a rule.
     """
     delivery = read_delivery(landing, day)
-    before = delivered_before(
-        landing, earlier_days(landing, day, rules.duplicate_days), delivery.events[c.EVENT_ID]
-    )
+    days = earlier_days(landing, day, rules.duplicate_days)
+    earlier = tuple(read_manifest(landing, before) for before in days)
+    seen = delivered_before(landing, earlier, delivery.events[c.EVENT_ID])
     snapshots = {table: conform(table, delivery.frames[table]) for table in SNAPSHOTS}
-    return judged(delivery, before, day, rules), snapshots
+    return Received(judged(delivery, seen, day, rules), snapshots, delivery.manifest, earlier)
 
 
 def _refuse_other_days(events: pl.DataFrame, day: date) -> None:

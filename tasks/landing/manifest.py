@@ -23,6 +23,9 @@ from tasks.errors import ContractViolation, InputNotReady
 log = logging.getLogger(__name__)
 
 NAME = "_MANIFEST.json"
+LANDING = "landing"
+"""What deliveries are called among a write's inputs; `landing/events` are their events alone."""
+
 KINDS = ("events", "items", "item_attributes", "customers", "contacts")
 
 
@@ -109,12 +112,7 @@ def read_manifest(landing: Path, day: date) -> Manifest:
     path = day_folder(landing, day) / NAME
     if not path.exists():
         raise InputNotReady(f"landing day {day} has not been delivered: {path} is absent")
-    try:
-        manifest = Manifest.model_validate_json(path.read_text())
-    except ValidationError as error:
-        raise ContractViolation(
-            f"landing {day}: the manifest cannot be read: {error.errors()[0]['msg']}"
-        ) from None
+    manifest = _parsed(path)
     faults = [fault for file in manifest.files if (fault := _fault(path.parent, file))]
     if faults:
         raise ContractViolation(
@@ -122,6 +120,43 @@ def read_manifest(landing: Path, day: date) -> Manifest:
             " manifest: " + "; ".join(faults[:3])
         )
     return manifest
+
+
+def _parsed(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_text())
+    except ValidationError as error:
+        raise ContractViolation(
+            f"{LANDING} {path.parent.name[3:]}: the manifest cannot be read:"
+            f" {error.errors()[0]['msg']}"
+        ) from None
+
+
+def corrected_since(landing: Path, day: date, version: int, kind: str = "") -> bool:
+    """Return whether the day's newest delivery holds other files than the version that was read.
+
+    Only manifests are read, no file. A delivery that is gone is not corrected; one whose manifest
+    cannot be read is not what was read.
+
+    Args:
+        landing: where the deliveries lie.
+        day: the day of receipt.
+        version: the manifest's version then.
+        kind: the kind of files that was read; empty: all of them.
+    """
+    path = day_folder(landing, day) / NAME
+    if not path.exists():
+        return False
+    try:
+        now = _parsed(path)
+        before = path.with_name(f"_MANIFEST.v{version}.json")
+        return now.version != version and _content(_parsed(before), kind) != _content(now, kind)
+    except (ContractViolation, FileNotFoundError):
+        return True
+
+
+def _content(manifest: Manifest, kind: str) -> list[tuple[str, str]]:
+    return sorted((file.kind, file.sha256) for file in manifest.files if kind in ("", file.kind))
 
 
 def _fault(folder: Path, file: LandedFile) -> str | None:

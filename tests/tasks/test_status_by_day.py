@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import status
+from tasks.build_features import ingest
 from tasks.lake.lake import Lake
-from tasks.lake.tables import CANDIDATES, GATE_DECISIONS, USER_FACETS, USER_SEGMENTS
-from tasks.landing.manifest import write_landing_day
+from tasks.lake.tables import (
+    CANDIDATES,
+    EVENTS,
+    GATE_DECISIONS,
+    ITEMS,
+    SET_ASIDE_EVENTS,
+    USER_FACETS,
+    USER_SEGMENTS,
+)
+from tasks.landing.manifest import NAME, day_folder, write_landing_day
 from tasks.settings import Settings
 from tests.rows import rows
 
@@ -76,6 +85,93 @@ def test_a_stale_day_made_again_is_present(settings: Settings) -> None:
     Lake(settings).write_day(USER_SEGMENTS, FIRST, segments("loyal"))
     derive_facets(settings, FIRST)
     assert states(settings, FIRST)["user_facets"] == {FIRST: "present"}
+
+
+def deliver(settings: Settings, day: date, *event_ids: str, price: int = 500) -> None:
+    noon = datetime.combine(day, time(12), UTC)
+    known = {"ts": noon, "received_at": noon, "event_type": "view", "platform": "web"}
+    events = rows(EVENTS, *(known | {"event_id": name} for name in event_ids))
+    items = rows(ITEMS, {"item_id": "x", "price": price})
+    write_landing_day(settings.landing, day, {"events": events, "items": items}, "test")
+
+
+def ingested(settings: Settings, *days: date) -> dict[str, dict[date, str]]:
+    found = status.statuses(Lake(settings), days, (EVENTS, SET_ASIDE_EVENTS, ITEMS))
+    return status.by_day(found)
+
+
+def test_a_corrected_delivery_makes_what_was_ingested_stale_until_it_is_ingested_again(
+    settings: Settings,
+) -> None:
+    deliver(settings, FIRST, "a")
+    ingest(FIRST, settings)
+    assert ingested(settings, FIRST)["events"] == {FIRST: "present"}
+    deliver(settings, FIRST, "a", "b")
+    found = status.statuses(Lake(settings), [FIRST], [EVENTS])
+    assert found["state"].to_list() == ["stale"]
+    assert found["reason"].to_list() == [f"changed since: landing {FIRST}"]
+    assert status.mends(found) == [
+        f"backfill build_features for {FIRST}; the other DAGs follow for the same days"
+    ]
+    ingest(FIRST, settings)
+    assert ingested(settings, FIRST)["events"] == {FIRST: "present"}
+
+
+def test_what_was_made_of_a_corrected_day_is_stale_once_that_is_ingested_again(
+    settings: Settings,
+) -> None:
+    deliver(settings, FIRST, "a")
+    ingest(FIRST, settings)
+    lake = Lake(settings)
+    lake.read_day(EVENTS, FIRST)
+    lake.write_day(USER_FACETS, FIRST, facets())
+    deliver(settings, FIRST, "b")
+    assert states(settings, FIRST)["user_facets"] == {FIRST: "present"}
+    ingest(FIRST, settings)
+    assert states(settings, FIRST)["user_facets"] == {FIRST: "stale"}
+
+
+def test_later_days_are_stale_only_where_the_corrected_events_were_looked_through(
+    settings: Settings,
+) -> None:
+    for day in (FIRST, SECOND):
+        deliver(settings, day, f"of {day}")
+        ingest(day, settings)
+    deliver(settings, FIRST, f"of {FIRST}", price=700)
+    assert ingested(settings, FIRST, SECOND) == {
+        "events": {FIRST: "stale", SECOND: "present"},
+        "set_aside_events": {FIRST: "stale", SECOND: "present"},
+        "items": {FIRST: "stale", SECOND: "present"},
+    }
+    deliver(settings, FIRST, "a copy of which may come later", price=700)
+    assert ingested(settings, FIRST, SECOND) == {
+        "events": {FIRST: "stale", SECOND: "stale"},
+        "set_aside_events": {FIRST: "stale", SECOND: "stale"},
+        "items": {FIRST: "stale", SECOND: "present"},
+    }
+
+
+def test_a_correction_with_the_same_files_makes_nothing_stale(settings: Settings) -> None:
+    deliver(settings, FIRST, "a")
+    ingest(FIRST, settings)
+    deliver(settings, FIRST, "a")
+    assert ingested(settings, FIRST)["events"] == {FIRST: "present"}
+    deliver(settings, FIRST, "b")
+    deliver(settings, FIRST, "a")
+    assert ingested(settings, FIRST)["events"] == {FIRST: "present"}
+
+
+def test_a_manifest_that_cannot_be_read_is_shown_and_one_that_is_gone_is_not(
+    settings: Settings,
+) -> None:
+    for day in (FIRST, SECOND):
+        deliver(settings, day, f"of {day}")
+        ingest(day, settings)
+    manifest = day_folder(settings.landing, SECOND) / NAME
+    manifest.write_text("{")
+    assert ingested(settings, FIRST, SECOND)["events"] == {FIRST: "present", SECOND: "stale"}
+    manifest.unlink()
+    assert ingested(settings, FIRST, SECOND)["events"] == {FIRST: "present", SECOND: "present"}
 
 
 def test_days_before_the_first_landing_day_are_outside_history(settings: Settings) -> None:

@@ -183,4 +183,16 @@ def test_days_run_out_of_order_and_again_give_the_same_hashes(
 def test_ingest_opens_the_landing_folder_only(settings: Settings, land: Land) -> None:
     land(DAY, event("a"))
     ingest(DAY, settings)
-    assert Lake(settings).ledger.written(EVENTS)[DAY, ""].inputs == {}
+    inputs = Lake(settings).ledger.written(EVENTS)[DAY, ""].inputs
+    assert {name.partition("/")[0] for name in inputs} == {"landing"}
+
+
+def test_the_versions_of_what_was_delivered_are_recorded(settings: Settings, land: Land) -> None:
+    land(DAY, event("a"))
+    land(DAY, event("b"))
+    land(NEXT, event("c", NEXT))
+    ingest(NEXT, settings)
+    written = {table: Lake(settings).ledger.written(table)[NEXT, ""] for table in WRITTEN}
+    own, earlier = {"landing": {str(NEXT): 1}}, {"landing/events": {str(DAY): 2}}
+    assert written[ITEMS].inputs == own
+    assert written[EVENTS].inputs == written[SET_ASIDE_EVENTS].inputs == own | earlier
