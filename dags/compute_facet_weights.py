@@ -5,8 +5,8 @@
 - **Users** search boosts, retrain_ranker (features), the release.
 - **Runs** after build_features, for the same day. Normal: 2 minutes.
 
-Tasks: **write_user_facets** sums and decays preferences, **fit_facet_weights** fits the weights (a day that does not
-train writes none) and wakes retrain_ranker.
+Tasks: **write_user_facets** sums and decays preferences, **fit_facet_weights** fits the weights, on every
+day, superseded or not, and wakes retrain_ranker.
 
 ### If it fails
 | Error | Meaning | Do |
@@ -25,7 +25,7 @@ After that, page the owner.
   chosen, **Confirm**. It runs again, then the tasks after it, at last retrain_ranker.
 - **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
 - **Many days**: backfill build_features; this DAG follows by itself, day by day.
-- **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- **force_training** changes nothing here; it is sent on to retrain_ranker.
 - Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
   chain stops there.
 """  # noqa: E501

@@ -13,7 +13,7 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 | --- | --- | --- |
 | `InputNotReady` | a listing day, its features or its labels are absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | groups or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
-| `QualityGateFailed` | the gate refused: weaker than the live model, or too good to be true | nothing at night; read the decision in the morning; the live model stays |
+| `QualityGateFailed` | the gate refused: weaker than the live model, or too good to be true | nothing at night, the live model stays; in the morning read the sentence after the error. Too good: look for a leak, and if there is none, trigger the day again with why in **accept_reason** |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower `VITRINA_RANKER__LISTING_DAYS`, then clear |
 | `anything else` | a bug | page the owner with the log; the live model stays |
@@ -26,6 +26,9 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 - **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
 - **Many days**: backfill build_features; this DAG follows by itself, day by day.
 - **Train superseded days too**: switch **force_training** on, in that backfill or here.
+- **Accept a model that is too good**: trigger its day and type why into **accept_reason**, which is recorded; where a
+  newer day has landed since, also switch **force_training** on.
+- **Roll back**: trigger rollback_ranker.
 - Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
   chain stops there.
 """  # noqa: E501
@@ -38,7 +41,7 @@ import pendulum
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from vitrina_airflow.assets import CANDIDATES, FACETS, RANKER
-from vitrina_airflow.defaults import DEFAULT_ARGS, PARAMS
+from vitrina_airflow.defaults import DEFAULT_ARGS, RANKER_PARAMS
 from vitrina_airflow.run import run_step
 
 
@@ -49,7 +52,7 @@ from vitrina_airflow.run import run_step
     catchup=False,
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
-    params=PARAMS,
+    params=RANKER_PARAMS,
     doc_md=__doc__,
     tags=["ranker", "impact/tier_1"],
 )

@@ -18,7 +18,7 @@ Tasks: **list_generators** lists those that train today (none: superseded), **tr
 | `timeout` | ran past its `execution_timeout` | lower the generator's epochs in the settings, then clear |
 | `anything else` | a bug | page the owner with the log; the newest candidates stay in use |
 
-**Impact** small for 14 days: readers take the newest candidates (`max_age_days`), but `retrain_ranker`
+**Impact** small for 14 days: readers take the newest candidates (`VITRINA_CANDIDATES__MAX_AGE_DAYS`), but `retrain_ranker`
 waits for this day. After 24 h, page the owner.
 
 ### Run again

@@ -91,3 +91,9 @@ PARAMS = {
         description="Train this day though a newer one supersedes it; so do the DAGs after it.",
     )
 }
+
+RANKER_PARAMS = PARAMS | {
+    "accept_reason": Param(
+        "", type="string", description="Why a model that is too good may pass; recorded."
+    )
+}

@@ -12,12 +12,19 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractViolation, InputNotReady, QualityGateFailed
+from tasks.lake.tables import TABLES
+from tasks.settings import variables
 from tasks.steps import CHAIN, steps_of
+from tasks.watch_chain import ChainIncomplete
 from tests.airflow_environment import ROOT
 
 FILES = sorted((ROOT / "dags").glob("*.py"))
 GOLDEN = Path(__file__).parent / "golden"
 MAX_LINES = 80
+ERRORS = {
+    error.__name__
+    for error in (InputNotReady, ContractViolation, QualityGateFailed, ChainIncomplete)
+}
 SECTIONS = (
     "**Reads**", "**Writes**", "**Users**", "**Runs**", "### If it fails", "**Impact**",
     "### Run again",
@@ -57,10 +64,14 @@ class TestEachDag:
     def test_its_runbook_names_its_tasks_and_no_others(
         self, path: Path, dags: dict[str, Any]
     ) -> None:
-        words = set(re.findall(r"\*\*([a-z_]+)\*\*", _tasks_paragraph(dags[path.stem].doc_md)))
-        others = {task for name in dags if name != path.stem for task in dags[name].task_ids}
-        assert set(dags[path.stem].task_ids) <= words
-        assert not words & others
+        words = re.findall(r"\*\*([a-z_]+)\*\*", _tasks_paragraph(dags[path.stem].doc_md))
+        assert sorted(words) == sorted(dags[path.stem].task_ids)
+
+    def test_every_identifier_in_its_runbook_exists(self, path: Path, dags: dict[str, Any]) -> None:
+        text = dags[path.stem].doc_md
+        assert set(re.findall(r"\b[a-z]+(?:_[a-z0-9]+)+\b", text)) <= _identifiers(dags)
+        assert set(re.findall(r"\bVITRINA_\w+", text)) <= set(variables())
+        assert set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", text)) <= ERRORS
 
     def test_its_runbook_has_an_action_for_what_may_happen(
         self, path: Path, dags: dict[str, Any]
@@ -163,15 +174,26 @@ def _tasks_paragraph(text: str) -> str:
     return text[start.start() :].split("\n\n", maxsplit=1)[0]
 
 
+def _identifiers(dags: dict[str, Any]) -> set[str]:
+    """What a runbook may name: DAGs, tasks, tables, columns, params, arguments of a task."""
+    tasks = {task for dag in dags.values() for task in dag.task_ids}
+    columns = {column for table in TABLES.values() for column in table.columns}
+    params = {name for dag in dags.values() for name in dag.params}
+    return {*dags, *tasks, *TABLES, *columns, *params, "pool_slots", "execution_timeout"}
+
+
 def _as_list(found: Any) -> list[Any]:  # noqa: ANN401
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
 def _structure(dag: Any) -> dict[str, Any]:  # noqa: ANN401
+    from airflow.serialization.serialized_objects import DagSerialization
+
     return {
-        "schedule": _schedule(dag.timetable),
+        "schedule": DagSerialization.to_dict(dag)["dag"]["timetable"],
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
+        "params": sorted(dag.params),
         "tags": sorted(dag.tags),
         "tasks": {
             task.task_id: {
@@ -180,18 +202,12 @@ def _structure(dag: Any) -> dict[str, Any]:  # noqa: ANN401
                 "inlets": sorted(asset.name for asset in task.inlets),
                 "outlets": sorted(asset.name for asset in task.outlets),
                 "pool_slots": task.pool_slots,
+                "retries": task.retries,
+                "retry_seconds": task.retry_delay.total_seconds(),
+                "at_once": task.max_active_tis_per_dag,
                 "trigger_rule": task.trigger_rule.value,
                 "minutes": int(task.execution_timeout.total_seconds() // 60),
             }
             for task in dag.tasks
         },
     }
-
-
-def _schedule(timetable: Any) -> str:  # noqa: ANN401
-    name = type(timetable).__name__
-    condition = getattr(timetable, "asset_condition", None)
-    if condition is None:
-        return f"{name} {getattr(timetable, 'expression', '')}".strip()
-    names = sorted(asset.name for asset in getattr(condition, "objects", [condition]))
-    return f"{name} {' & '.join(names)}"

@@ -1,0 +1,63 @@
+"""Make the ranker live again that was live before the present one.
+
+- **Reads** alias_moves, the registry of models.
+- **Writes** alias_moves.
+- **Users** the ranking service, which serves the version under the alias serving.
+- **Runs** by hand only. Normal: 10 seconds.
+
+Task: **roll_back** moves the alias one version back and writes down why. Nothing trains, and nothing else moves: the
+version that was left is no incumbent any more, and the next model that passes the gate goes live.
+
+### If it fails
+| Error | Meaning | Do |
+| --- | --- | --- |
+| `ContractViolation` | no reason is given, or nothing was live before | trigger it again with **rollback_reason**; where nothing was live before, page the owner |
+| `process killed` | the machine is short of memory | look at the last row of `alias_moves`, since the alias may have moved; then trigger it again if it has not |
+| `timeout` | the registry does not answer | look at the MLflow server, then at `alias_moves` as above |
+| `anything else` | a bug | page the owner with the log |
+
+**Impact** a ranker that harms the shop stays live: page the owner when this fails.
+
+### Run again
+- **Roll back**: **Trigger**, type why into **rollback_reason**, **Advanced Options**, **Partition Key** today's date.
+- Not safe to repeat: each run goes one version further back. Never **mark as success** (the tick): it moves nothing.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import Param, PartitionedAtRuntime, dag, task
+
+from vitrina_airflow.defaults import DEFAULT_ARGS
+from vitrina_airflow.run import run_step
+
+
+@dag(
+    description=__doc__.splitlines()[0],
+    schedule=PartitionedAtRuntime(),
+    start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    # A second try after a half-done first one would go back two versions.
+    default_args=DEFAULT_ARGS | {"retries": 0, "execution_timeout": timedelta(minutes=10)},
+    params={
+        "rollback_reason": Param(
+            type="string", minLength=3, description="Why the live model goes back; recorded."
+        )
+    },
+    doc_md=__doc__,
+    tags=["ranker", "impact/tier_1"],
+)
+def rollback_ranker() -> None:
+    """Order: one task."""
+
+    @task
+    def roll_back(**context: object) -> object:
+        return run_step(context)
+
+    roll_back()
+
+
+rollback_ranker()
