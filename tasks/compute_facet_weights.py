@@ -20,6 +20,7 @@ from tasks.facets.preferences import event_weights
 from tasks.facets.sampling import kept_below
 from tasks.facets.weights import METHODS, Source, facet_weights
 from tasks.features.calendar import calendar
+from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import (
     EVENTS,
@@ -39,8 +40,6 @@ from tasks.steps import Step
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_DAYS = 7
-"""How far an empty night carries the last catalogue on."""
 POOL_ITEMS = 200
 """Items of a day's purchases that others' choices are made of, without impressions."""
 

@@ -15,7 +15,8 @@ from tasks import columns as c
 from tasks import tracking
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.features.calendar import calendar
-from tasks.lake.lake import Lake, Window
+from tasks.features.counters import SNAPSHOT_DAYS
+from tasks.lake.lake import WHOLE, Lake, Window
 from tasks.lake.tables import (
     CUSTOMERS,
     EVENTS,
@@ -23,6 +24,7 @@ from tasks.lake.tables import (
     ITEMS,
     LOOKALIKE_FEATURES,
     LOOKALIKE_SCORES,
+    TABLES,
     THRESHOLD_CARDS,
 )
 from tasks.lookalikes.picture import reliability_figure
@@ -30,25 +32,25 @@ from tasks.lookalikes.registry import Segment, segment_of, segments
 from tasks.lookalikes.scoring import Evidence, Scored, score_people
 from tasks.lookalikes.windows import Plan, plan_of
 from tasks.settings import Settings
+from tasks.status import changed_inputs
 from tasks.steps import Step
 from tasks.training import superseded_by
 
 log = logging.getLogger(__name__)
 
-SNAPSHOT_DAYS = 7
-"""How far an empty night carries the last snapshot on."""
 SEED_COLUMNS = {c.USER_ID: pl.String, "day": pl.Date}
 
 
 def list_segments(day: date, settings: Settings) -> list[str]:
-    """Write every anchor's features and return the segments; none if the day does not train."""
+    """Write the features that an anchor lacks and return the segments; none without training."""
     lake = Lake(settings)
     if by := superseded_by(lake, day):
         lake.supersede(LOOKALIKE_FEATURES, day, by)
         return []
     known = segments()
     for feature_day in feature_days(lake, day, list(known.values())):
-        write_features(feature_day, settings)
+        if feature_day == day or not are_fresh(lake, feature_day):
+            write_features(feature_day, settings)
     return list(known)
 
 
@@ -93,6 +95,16 @@ def feature_days(lake: Lake, day: date, known: list[Segment]) -> list[date]:
     wanted = {plan.feature_day(anchor) for plan in plans for anchor in plan.anchors}
     first = lake.first_day()
     return sorted({day} | {needed for needed in wanted if needed > first})
+
+
+def are_fresh(lake: Lake, day: date) -> bool:
+    """Return whether the features of `day` are what they would be if written now."""
+    record = lake.ledger.written(LOOKALIKE_FEATURES).get((day, WHOLE))
+    if record is None or record.settings_hash != lake.settings_hash:
+        return False
+    current = {name: lake.ledger.current(TABLES[name]) for name in record.inputs}
+    same_code = record.code_version == lake.settings.code_version
+    return same_code and not changed_inputs(lake, current, record)
 
 
 def write_features(day: date, settings: Settings) -> int:

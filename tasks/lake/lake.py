@@ -60,6 +60,7 @@ class Lake:
         self.ledger = Ledger(self.storage)
         self._inputs: dict[str, dict[str, int]] = {}
         self._landed: list[date] | None = None
+        self.settings_hash = _hash_of(settings)
 
     # What there is
 
@@ -305,7 +306,7 @@ class Lake:
             rows=rows.height,
             row_hash=row_hash(rows),
             inputs={name: dict(days) for name, days in self._inputs.items()},
-            settings_hash=_hash_of(self.settings),
+            settings_hash=self.settings_hash,
             code_version=self.settings.code_version,
             run=tracking.run_id() or "",
         )

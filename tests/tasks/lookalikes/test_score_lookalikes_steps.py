@@ -107,6 +107,27 @@ def test_scoring_again_gives_equal_hashes(month: Settings) -> None:
     assert [record.version for record in after] == [record.version + 1 for record in before]
 
 
+def feature_versions(settings: Settings) -> dict[date, int]:
+    written = Lake(settings).ledger.written(LOOKALIKE_FEATURES)
+    return {day: record.version for (day, _), record in written.items()}
+
+
+def test_only_absent_and_stale_features_are_written_again(month: Settings) -> None:
+    score_lookalikes.list_segments(LAST, month)
+    before = feature_versions(month)
+    anchor, *_, newest = sorted(set(before) - {LAST})
+    lake = Lake(month)
+    changed = lake.read_day(EVENTS, newest - timedelta(days=1)).drop("dt")[1:]
+    lake.write_day(EVENTS, newest - timedelta(days=1), changed)
+    score_lookalikes.list_segments(LAST, month)
+    after = feature_versions(month)
+    assert after[anchor] == before[anchor]
+    assert after[newest] == before[newest] + 1
+    wider = month.lookalikes.model_copy(update={"window_days": 15})
+    score_lookalikes.list_segments(LAST, month.model_copy(update={"lookalikes": wider}))
+    assert feature_versions(month)[anchor] == before[anchor] + 1
+
+
 def test_a_card_of_a_short_history_refuses(loaded: Settings) -> None:
     lake = Lake(loaded)
     assert lake.parts(THRESHOLD_CARDS, SHOP_LAST_DAY) == list(segments())
