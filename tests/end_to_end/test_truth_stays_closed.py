@@ -28,7 +28,7 @@ from tests.opened_files import IS_SUPPORTED, watched
 
 LAST = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-WATCHED_HERE = {"watch_chain"}
+WATCHED_HERE = {"watch_chain", "rollback_ranker"}
 
 needs_inotify = pytest.mark.skipif(not IS_SUPPORTED, reason="only Linux tells what was opened")
 
