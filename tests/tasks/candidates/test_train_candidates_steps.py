@@ -168,4 +168,5 @@ def test_a_superseded_week_day_is_listed_but_not_judged(ingested: Settings) -> N
     ledger = Lake(settings).ledger
     assert ledger.written(CANDIDATES)[thursday, "popular"].rows > 0
     for table in (CANDIDATE_METRICS, HELDOUT_CANDIDATES):
-        assert ledger.current(table)[thursday, "popular"].superseded_by == LANDED - timedelta(days=1)
+        record = ledger.current(table)[thursday, "popular"]
+        assert record.superseded_by == LANDED - timedelta(days=1)
