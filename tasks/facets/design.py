@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,11 +132,3 @@ def usable_columns(design: Design, spread: Array) -> Design:
 def scaled(design: Design, spread: Array) -> Design:
     """Return the design with each column divided by its spread."""
     return replace(design, x=design.x / spread)
-
-
-def selected(design: Design, keep: npt.NDArray[np.bool_]) -> Design:
-    """Return the design of the kept rows."""
-    rows: dict[str, Any] = {
-        name: getattr(design, name)[keep] for name in ("x", "y", "offset", "listing", "block")
-    }
-    return replace(design, **rows)

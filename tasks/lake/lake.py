@@ -89,17 +89,6 @@ class Lake:
         """Return the parts written for that day, in order."""
         return sorted(part for written, part in self.ledger.written(table) if written == day)
 
-    def newest_day(
-        self, table: Table, day: date, max_age_days: int, part: str | None = None
-    ) -> date | None:
-        """Return the newest day <= `day`, at most `max_age_days` older, or None."""
-        days = [
-            written
-            for written, key in self.ledger.written(table)
-            if 0 <= (day - written).days <= max_age_days and part in (None, key)
-        ]
-        return max(days, default=None)
-
     # Read
 
     def read_day(self, table: Table, day: date, part: str | None = None) -> pl.DataFrame:
@@ -125,22 +114,6 @@ class Lake:
         rows = self.storage.read(list(relation.files), table.stored_schema, partitions)
         # A day that was appended to lies in several files, whose names have no order.
         return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
-
-    def read_newest(
-        self, table: Table, day: date, max_age_days: int, part: str | None = None
-    ) -> tuple[date, pl.DataFrame]:
-        """Return the newest day <= `day` within `max_age_days`, and its rows.
-
-        Raises:
-            InputNotReady: there is none.
-        """
-        newest = self.newest_day(table, day, max_age_days, part)
-        if newest is None:
-            raise InputNotReady(
-                f"{table.name}: no day from {day - timedelta(days=max_age_days)} to {day};"
-                f" {_mending(table, day, day)}"
-            )
-        return newest, self.read_day(table, newest, part)
 
     def select(
         self,

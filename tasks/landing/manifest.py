@@ -26,8 +26,6 @@ NAME = "_MANIFEST.json"
 LANDING = "landing"
 """What deliveries are called among a write's inputs; `landing/events` are their events alone."""
 
-KINDS = ("events", "items", "item_attributes", "customers", "contacts")
-
 
 class LandedFile(BaseModel):
     """One file of a delivery."""

@@ -30,7 +30,6 @@ SESSION_MOST_SECONDS = 3_600
 MOST_SESSIONS = 5
 _LENGTH, _SURFACE, _SCOPE, _PLAIN = range(4)
 _SURFACE_SHARES = np.cumsum([0.6, 0.25, 0.15])
-_HUGE = 1e9
 
 
 @dataclass(frozen=True)

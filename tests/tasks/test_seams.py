@@ -102,6 +102,54 @@ def test_only_settings_read_the_environment(path: Path) -> None:
     assert [found for found in named if found != "os.environ.setdefault"] == []
 
 
+CLOCKS = re.compile(
+    r"\b(datetime\.(now|utcnow|today)|date\.today|time\.(time|time_ns|localtime|gmtime))$"
+)
+RECORDS_THE_TIME_OF_ACTS = {
+    ROOT / "tasks" / "tracking.py": {"time.time"},
+    ROOT / "tasks" / "ranker" / "history.py": {"datetime.now"},
+}
+
+
+def clocks(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    named = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute)}
+    from_time = {
+        f"time.{name.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for name in node.names
+    }
+    return {name for name in named | from_time if CLOCKS.search(name)}
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tasks_read_no_clock(path: Path) -> None:
+    assert clocks(path.read_text()) == RECORDS_THE_TIME_OF_ACTS.get(path, set())
+
+
+@pytest.mark.parametrize("path", SELECTS, ids=lambda path: path.name)
+def test_no_select_reads_a_clock(path: Path) -> None:
+    clock = r"\b(now|today|getdate|current_date|current_time|current_timestamp)\b"
+    assert not re.search(clock, re.sub(r"--.*", "", path.read_text()), re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("source", "is_one"),
+    [
+        ("datetime.now(UTC)", True),
+        ("datetime.datetime.utcnow()", True),
+        ("date.today()", True),
+        ("from time import time", True),
+        ("time.monotonic()", False),
+        ("from datetime import time", False),
+        ("time.time", True),
+    ],
+)
+def test_a_clock_is_recognised(source: str, is_one: bool) -> None:
+    assert bool(clocks(source)) == is_one
+
+
 @pytest.mark.parametrize("path", KEPT_FROM_THE_TRUTH, ids=lambda path: str(path.relative_to(ROOT)))
 def test_only_the_simulator_imports_itself_or_names_the_folder_of_the_truth(path: Path) -> None:
     tree = ast.parse(path.read_text())

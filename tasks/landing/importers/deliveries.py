@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from hashlib import md5
 from pathlib import Path
 
-import duckdb
 import polars as pl
 
 from tasks import columns as c
@@ -24,9 +24,7 @@ log = logging.getLogger(__name__)
 
 EVERY_DAYS = 30
 # 80 bits: twenty million lines share an identifier with odds of one in a billion.
-EVENT_ID_SQL = """
-    SELECT row, substr(md5(document || ':' || CAST(line AS STRING)), 1, 20) AS event_id FROM lines
-"""
+EVENT_ID_DIGITS = 20
 Frames = dict[str, pl.DataFrame]
 
 
@@ -51,10 +49,11 @@ def event_rows(lines: pl.DataFrame) -> pl.DataFrame:
 
     `event_id` is a digest of document and line, so that loading again gives the same one.
     """
-    with duckdb.connect() as engine:
-        engine.register("lines", lines.select(DOCUMENT, LINE).with_row_index("row").to_arrow())
-        ids = engine.sql(EVENT_ID_SQL).pl().sort("row")
-    named = lines.with_columns(ids[c.EVENT_ID], pl.col(FATE).alias(c.EVENT_TYPE))
+    places = (f"{document}:{line}" for document, line in lines.select(DOCUMENT, LINE).iter_rows())
+    ids = [md5(place.encode()).hexdigest()[:EVENT_ID_DIGITS] for place in places]
+    named = lines.with_columns(
+        pl.Series(c.EVENT_ID, ids, pl.String), pl.col(FATE).alias(c.EVENT_TYPE)
+    )
     return named.select(DAY, *EVENTS.columns).sort(DAY, c.TS, c.EVENT_ID)
 
 

@@ -105,14 +105,6 @@ def test_mapped_parts_do_not_replace_each_other(lake: Lake) -> None:
     assert lake.parts(CANDIDATES, DAY) == ["ease", "popular"]
 
 
-def test_the_newest_day_within_its_age_is_read_and_an_older_one_is_not(lake: Lake) -> None:
-    old = DAY - timedelta(days=5)
-    lake.write_day(CANDIDATES, old, candidates(1.0), part="ease")
-    assert lake.read_newest(CANDIDATES, DAY, 5, "ease")[0] == old
-    with pytest.raises(InputNotReady, match="no day from 2026-03-06 to 2026-03-10"):
-        lake.read_newest(CANDIDATES, DAY, 4, "ease")
-
-
 def test_a_part_where_none_belongs_is_refused(lake: Lake) -> None:
     with pytest.raises(ContractViolation):
         lake.write_day(USER_SEGMENTS, DAY, segments("a"), part="ease")
