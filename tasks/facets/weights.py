@@ -176,6 +176,11 @@ def with_intercept(design: Design) -> Design:
     return replace(design, x=np.column_stack([design.x, np.ones(design.rows)]))
 
 
+_NO_WEIGHT = [
+    pl.lit(None, pl.Float64).alias(name) for name in (c.WEIGHT, "weight_low", "weight_high")
+]
+
+
 def _estimates(
     names: tuple[str, ...], spread: Array, coefficients: Array, draws: Array
 ) -> tuple[pl.DataFrame, bool]:
@@ -198,10 +203,8 @@ def _estimates(
             "sf_high": np.full(len(names), high[-1]),
         }
     )
-    scale = [c.WEIGHT, "weight_low", "weight_high"]
-    kept = pl.all() if is_published else pl.exclude(scale)
-    unknown = [] if is_published else [pl.lit(None, pl.Float64).alias(name) for name in scale]
-    return table.select(kept, *unknown).filter(pl.col(c.ATTRIBUTE) != c.SF_POS), is_published
+    told = table if is_published else table.with_columns(_NO_WEIGHT)
+    return told.filter(pl.col(c.ATTRIBUTE) != c.SF_POS), is_published
 
 
 def _weights(coefficients: Array) -> Array:

@@ -211,6 +211,12 @@ def p_view(world: World, utility: Floats) -> Floats:
     return logistic(world.parameters.view_intercept + world.parameters.view_slope * utility)
 
 
+def p_favorite(world: World, utility: Floats) -> Floats:
+    """Return P(favorite | viewed)."""
+    favorite = world.parameters.favorite_intercept + world.parameters.favorite_slope * utility
+    return logistic(favorite)
+
+
 def p_cart(world: World, state: State, met: Encounters, utility: Floats) -> Floats:
     """Return P(cart | viewed)."""
     base = world.parameters.cart_intercept + world.customers.buyer[met.customer]
@@ -225,40 +231,29 @@ def drawn(world: World, stream: Stream, met: Encounters) -> Floats:
 def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.DataFrame:
     """Return what happens in the encounters, from impressions to orders, as MOVES rows."""
     impressions = met.take(met.request >= 0)
-    looked = met.take(drawn(world, Stream.EXAMINE, met) < p_examined(world, met))
-    utility = utilities(world, state, looked)
-    viewed = (drawn(world, Stream.VIEW, looked) < p_view(world, utility)) | (looked.request < 0)
-    views, utility = looked.take(viewed), utility[viewed]
+    shown_at = impressions.second * MICROSECONDS + impressions.position
+    views, utility = _views(world, state, met)
     carted = drawn(world, Stream.CART, views) < p_cart(world, state, views, utility)
-    liked = drawn(world, Stream.FAVORITE, views) < logistic(
-        world.parameters.favorite_intercept + world.parameters.favorite_slope * utility
-    )
+    liked = drawn(world, Stream.FAVORITE, views) < p_favorite(world, utility)
     dwell = _dwell_seconds(world, views, utility, carted)
     at = view_moments(world, views)
     done = at + np.minimum(dwell, 90) * MICROSECONDS
-    none = np.full(len(impressions), NOTHING)
     parts = [
-        _rows(
-            world,
-            plan,
-            impressions,
-            IMPRESSION,
-            impressions.second * MICROSECONDS + impressions.position,
-            none,
-        ),
+        _rows(world, plan, impressions, IMPRESSION, shown_at),
         _rows(world, plan, views, VIEW, at, dwell),
-        _rows(
-            world,
-            plan,
-            views.take(liked),
-            FAVORITE,
-            done[liked] - MICROSECONDS // 2,
-            none[: liked.sum()],
-        ),
-        _rows(world, plan, views.take(carted), CART, done[carted], none[: carted.sum()]),
+        _rows(world, plan, views.take(liked), FAVORITE, done[liked] - MICROSECONDS // 2),
+        _rows(world, plan, views.take(carted), CART, done[carted]),
         _orders(world, state, plan, views.take(carted), utility[carted], done[carted]),
     ]
     return pl.concat(parts)
+
+
+def _views(world: World, state: State, met: Encounters) -> tuple[Encounters, Floats]:
+    """Return the encounters that end in a view, and their utility."""
+    looked = met.take(drawn(world, Stream.EXAMINE, met) < p_examined(world, met))
+    utility = utilities(world, state, looked)
+    viewed = (drawn(world, Stream.VIEW, looked) < p_view(world, utility)) | (looked.request < 0)
+    return looked.take(viewed), utility[viewed]
 
 
 def view_moments(world: World, met: Encounters) -> Ints:
@@ -289,9 +284,7 @@ def _orders(
         delay < parameters.order_later, 1 + (delay / parameters.order_later * 3).astype(np.int64), 0
     )
     wait = (60 + 600 * delay).astype(np.int64) + days * (DAY_SECONDS - 3600)
-    rows = _rows(
-        world, plan, orders, ORDER, at + wait * MICROSECONDS, np.full(len(orders), NOTHING)
-    )
+    rows = _rows(world, plan, orders, ORDER, at + wait * MICROSECONDS)
     session = np.where(days > 0, NOTHING, rows["session"].to_numpy())
     return _unlisted_rows(rows).with_columns(
         pl.Series("session", session), pl.Series("quantity", _quantities(world, orders))
@@ -316,7 +309,12 @@ def _quantities(world: World, orders: Encounters) -> Ints:
 
 
 def _rows(
-    world: World, plan: Requests, met: Encounters, kind: int, at: Ints, dwell: Ints
+    world: World,
+    plan: Requests,
+    met: Encounters,
+    kind: int,
+    at: Ints,
+    dwell: Ints | None = None,
 ) -> pl.DataFrame:
     number = met.turn - REVISIT_TURN
     session = np.where(met.request >= 0, plan.session[met.request], number) if len(plan) else number
@@ -332,7 +330,7 @@ def _rows(
             "platform": met.platform,
             "surface": met.surface,
             "position": met.position,
-            "dwell": dwell,
+            "dwell": np.full(len(met), NOTHING) if dwell is None else dwell,
             "price": world.catalogue.prices(met.day)[met.item],
             "quantity": np.full(len(met), 1 if bought else NOTHING),
         },

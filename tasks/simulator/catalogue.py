@@ -170,7 +170,6 @@ def catalogue(
     category = draws.choice(np.cumsum(shares / shares.sum()), Stream.ITEM_CATEGORY, index)
     groups = np.array([GROUPS.index(entry.group) for entry in parameters.categories])[category]
     quality = draws.normal(Stream.ITEM_QUALITY, index)
-    rating = np.clip(4.2 + 0.35 * quality + 0.2 * draws.normal(Stream.ITEM_RATING, index), 1, 5)
     names = {entry.name: value_names(entry, items) for entry in parameters.attributes}
     return Catalogue(
         parameters,
@@ -183,10 +182,16 @@ def catalogue(
         list_price=_list_prices(parameters, draws, category),
         appeal=draws.normal(Stream.ITEM_APPEAL, index) * parameters.appeal_sd,
         quality=quality * parameters.quality_sd,
-        rating=np.round(rating, 1),
+        rating=_ratings(draws, index, quality),
         seller=_sellers(draws, index, items),
         first_day=_first_days(parameters, draws, index, items),
     )
+
+
+def _ratings(draws: Draws, index: Ints, quality: Floats) -> Floats:
+    exact = 4.2 + 0.35 * quality + 0.2 * draws.normal(Stream.ITEM_RATING, index)
+    rating: Floats = np.round(np.clip(exact, 1, 5), 1)
+    return rating
 
 
 def _first_days(parameters: Parameters, draws: Draws, index: Ints, items: int) -> Ints:
@@ -284,29 +289,31 @@ def season_fit(catalogue: Catalogue, day: date) -> Floats:
 def items_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
     """Return the snapshot of items that lands on `day`."""
     shown = np.flatnonzero(catalogue.on_sale(day))
-    young = catalogue.first_day[shown] > (day - catalogue.opened).days - 14
-    rating = pl.Series(np.where(young, np.nan, catalogue.rating[shown])).fill_nan(None)
-    categories = catalogue.parameters.categories
+    categories = [entry.name for entry in catalogue.parameters.categories]
+    cities = catalogue.parameters.cities
+    seen = [catalogue.opened + timedelta(int(days)) for days in catalogue.first_day[shown]]
     return pl.DataFrame(
         {
             c.ITEM_ID: catalogue.ids.gather(shown),
             c.CATEGORY_GROUP: named(GROUPS, catalogue.group[shown]),
-            c.CATEGORY: named([entry.name for entry in categories], catalogue.category[shown]),
+            c.CATEGORY: named(categories, catalogue.category[shown]),
             c.BRAND: _value_column(catalogue, BRAND, shown),
             c.COLOUR: _value_column(catalogue, COLOUR, shown),
             c.SIZE: _value_column(catalogue, SIZE, shown),
             c.PRICE: catalogue.prices(day)[shown],
-            c.RATING: rating,
+            c.RATING: _known_ratings(catalogue, day, shown),
             c.SELLER_ID: "s" + pl.Series(catalogue.seller[shown]).cast(pl.String).str.zfill(4),
             c.IN_STOCK: catalogue.in_stock(day)[shown],
-            c.STOCK_CITIES: _city_lists(
-                catalogue.parameters.cities, catalogue.stocked_cities(day)[shown]
-            ),
-            c.FIRST_SEEN: [
-                catalogue.opened + timedelta(int(days)) for days in catalogue.first_day[shown]
-            ],
+            c.STOCK_CITIES: _city_lists(cities, catalogue.stocked_cities(day)[shown]),
+            c.FIRST_SEEN: seen,
         }
     )
+
+
+def _known_ratings(catalogue: Catalogue, day: date, shown: Ints) -> pl.Series:
+    """Return ratings; an item of the last two weeks has none yet."""
+    young = catalogue.first_day[shown] > (day - catalogue.opened).days - 14
+    return pl.Series(np.where(young, np.nan, catalogue.rating[shown])).fill_nan(None)
 
 
 def attributes_frame(catalogue: Catalogue, day: date) -> pl.DataFrame:
