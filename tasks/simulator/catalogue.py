@@ -190,8 +190,7 @@ def catalogue(
 
 def _ratings(draws: Draws, index: Ints, quality: Floats) -> Floats:
     exact = 4.2 + 0.35 * quality + 0.2 * draws.normal(Stream.ITEM_RATING, index)
-    rating: Floats = np.round(np.clip(exact, 1, 5), 1)
-    return rating
+    return exact.clip(1, 5).round(1)
 
 
 def _first_days(parameters: Parameters, draws: Draws, index: Ints, items: int) -> Ints:
