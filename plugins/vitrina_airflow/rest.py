@@ -39,13 +39,21 @@ class Airflow:
         """Let the DAG run."""
         self._send("PATCH", f"dags/{dag_id}", {"is_paused": False})
 
-    def backfill(self, dag_id: str, first: date, last: date, max_active_runs: int) -> None:
+    def backfill(
+        self,
+        dag_id: str,
+        first: date,
+        last: date,
+        max_active_runs: int,
+        conf: Record | None = None,
+    ) -> None:
         """Backfill the days that have no run yet, unless a backfill of the DAG is active."""
         body = {
             "dag_id": dag_id,
             "from_date": f"{first}T00:00:00Z",
             "to_date": f"{last}T00:00:00Z",
             "max_active_runs": max_active_runs,
+            "dag_run_conf": conf or {},
         }
         answer = self._session.post(f"{self._api}/backfills", json=body, timeout=TIMEOUT_SECONDS)
         if answer.status_code not in (CONFLICT, NOTHING_TO_DO):

@@ -24,6 +24,12 @@ from vitrina_airflow.rest import Airflow, Record
 LAST_DAY = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
 HERE = Path(__file__).parent
 Alert = dict[str, str]
+REFUSING = {
+    "VITRINA_RANKER__MIN_CUSTOMERS": "1",
+    "VITRINA_RANKER__PRICE_LOW": "1",
+    "VITRINA_RANKER__PRICE_HIGH": "1",
+}
+"""A gate that refuses every model, since no top costs exactly what the base order's does."""
 
 
 @dataclass
@@ -93,6 +99,7 @@ def installation(
             "VITRINA_ALERT_WEBHOOK": webhook[0],
             "VITRINA_MIN_FREE_GB": "0",
             "VITRINA_RETRIES__SHORT_SECONDS": "2",
+            **REFUSING,
         },
     )
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,10 +14,16 @@ import psutil
 import pytest
 import requests
 
-from tasks.errors import QualityGateFailed
 from tasks.lake.lake import Lake
 from tasks.lake.ledger import Record as Written
-from tasks.lake.tables import EVENTS, ITEM_FEATURES, USER_FACETS
+from tasks.lake.tables import (
+    CANDIDATES,
+    EVENTS,
+    ITEM_FEATURES,
+    LOOKALIKE_SCORES,
+    RANKER_METRICS,
+    USER_FACETS,
+)
 from tasks.steps import CHAIN
 from tests.airflow.conftest import LAST_DAY, Installation, ended, eventually
 from vitrina_airflow.rest import Record
@@ -24,6 +31,7 @@ from vitrina_airflow.watch import half_pending
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 ROOT_DAG, FOLLOWERS = CHAIN[0], CHAIN[1:]
+OLD_DAYS = [LAST_DAY - timedelta(days=age) for age in (2, 1)]
 
 
 def trigger(here: Installation, dag_id: str) -> Record:
@@ -133,19 +141,78 @@ def test_mended_and_cleared_the_day_runs_through_the_whole_chain(
         for task in installation.airflow.tasks(mended[1]["retrain_ranker"])
         if task["state"] == "failed"
     ]
-    assert failed in ([], ["promote"])
+    assert failed == ["promote"]
 
 
 def test_a_refusal_by_the_gate_is_one_alert_and_success_is_none(
     installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
 ) -> None:
-    refused = mended[1]["retrain_ranker"]["state"] == "failed"
     alerts = [
         (alert["task"], alert["error"]) for dag in CHAIN for alert in installation.alerts_of(dag)
     ]
-    expected = [("ingest", "ContractViolation")]
-    expected += [("promote", QualityGateFailed.__name__)] * refused
-    assert alerts == expected
+    assert alerts == [("ingest", "ContractViolation"), ("promote", "QualityGateFailed")]
+    (refusal,) = installation.alerts_of("retrain_ranker")
+    assert refusal["line"].startswith("refused: price of the top is ")
+
+
+def test_a_refusal_lets_the_chain_go_on(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    url = f"{installation.airflow.url}/api/v2/assets/events"
+    told = {"source_dag_id": "retrain_ranker", "source_task_id": "train_ranker"}
+    events = requests.get(url, params=told, timeout=60).json()["asset_events"]
+    assert str(LAST_DAY) in {event["partition_key"] for event in events}
+
+
+@pytest.fixture(scope="module")
+def backfilled(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> list[Record]:
+    """The runs of the chain for two superseded days that one forced backfill of the root made."""
+    conf = {"force_training": True}
+    installation.airflow.backfill(ROOT_DAG, OLD_DAYS[0], OLD_DAYS[-1], 2, conf)
+
+    def done() -> list[Record] | None:
+        runs = installation.airflow.runs(CHAIN, OLD_DAYS)
+        states = [run["state"] in ("success", "failed") for run in runs]
+        return runs if len(states) == len(CHAIN) * len(OLD_DAYS) and all(states) else None
+
+    return eventually(done, "two days of five DAGs", seconds=600)
+
+
+def test_a_backfilled_root_wakes_its_followers_day_by_day(
+    installation: Installation, backfilled: list[Record]
+) -> None:
+    kinds = {(run["dag_id"], run["run_type"]) for run in backfilled}
+    assert kinds == {(ROOT_DAG, "backfill")} | {(dag, "asset_triggered") for dag in FOLLOWERS}
+    failed = [
+        task["task_id"]
+        for run in backfilled
+        for task in installation.airflow.tasks(run)
+        if task["state"] == "failed"
+    ]
+    assert failed == ["promote"] * len(OLD_DAYS)
+
+
+def test_a_forced_backfill_trains_every_day_of_it(
+    installation: Installation, backfilled: list[Record]
+) -> None:
+    ledger = Lake(installation.settings).ledger
+    for table in (LOOKALIKE_SCORES, CANDIDATES, RANKER_METRICS):
+        assert set(OLD_DAYS) <= {day for day, _ in ledger.written(table)}
+
+
+def test_a_backfill_s_refusals_are_one_alert_with_its_number(
+    installation: Installation, backfilled: list[Record]
+) -> None:
+    alerts = [
+        alert
+        for day in OLD_DAYS
+        for dag in CHAIN
+        for alert in installation.alerts_of(dag, str(day))
+    ]
+    assert [(alert["task"], alert["kind"]) for alert in alerts] == [("promote", "backfill 1")]
+    assert "is not sent again" in alerts[0]["text"]
 
 
 def test_the_day_made_again_is_the_day_made_first(
@@ -241,7 +308,8 @@ def test_a_day_whose_second_event_is_absent_is_half_pending(
 
     def events(dag_id: str) -> list[SimpleNamespace]:
         found = requests.get(url, params={"source_dag_id": dag_id}, timeout=60).json()
-        return [SimpleNamespace(**event) for event in found["asset_events"]]
+        events = [SimpleNamespace(**event) for event in found["asset_events"]]
+        return [event for event in events if event.partition_key == str(LAST_DAY)]
 
     facets, candidates = events("compute_facet_weights"), events("train_candidates")
     assert half_pending({"facets": facets, "candidates": candidates}) == []
