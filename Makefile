@@ -71,7 +71,7 @@ stop: ## stop what make demo and make demo-online-retail left running
 	  VITRINA_HOME=$$home $(BIN)/python -m vitrina_airflow.standalone stop; done
 
 test: install needs-java ## every test that runs on this machine alone
-	@$(BIN)/python -m pytest -m "not cluster" --numprocesses 2 --dist loadgroup $(OPTIONS)
+	@$(BIN)/python -m pytest -m "not cluster" --numprocesses 2 --dist loadfile $(OPTIONS)
 
 test-cluster: install needs-java ## tests that need more: Spark cluster, S3, PostgreSQL, browser
 	@$(BIN)/python -m pytest -m cluster $(OPTIONS)

@@ -42,14 +42,6 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all that share one Airflow or one Spark."""
-    for item in items:
-        marks = [mark for mark in SERVER_MARKS if item.get_closest_marker(mark)]
-        item.add_marker(pytest.mark.xdist_group(marks[0] if marks else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder that all processes of one test run see."""
