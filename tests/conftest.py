@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from tasks.lake import engines
 from tasks.settings import Facets, Lookalikes, Settings
+from vitrina_airflow import standalone
 from tests.opened_files import watched
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"a server test may not be skipped here: {report.longrepr}"
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def any_port() -> None:
+    """Two installations that start at once would both find the usual ports free."""
+    standalone.AIRFLOW_PORT = standalone.MLFLOW_PORT = 0
 
 
 @pytest.fixture(scope="session")
