@@ -91,7 +91,8 @@ def environment(settings: Settings, airflow_port: int, mlflow_port: int) -> dict
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__SECRET_KEY": _secret(home / "airflow" / "secret_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "airflow" / "jwt_secret"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}",
+        # On a busy machine a click in a page waits longer for its turn to write than sqlite's 5 s.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow/airflow.db?timeout=60",
         # A busy machine answers late: with the default of 5 s tasks fail for no other reason.
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
