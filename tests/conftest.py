@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from tasks.lake import engines
 from tasks.settings import Facets, Lookalikes, Settings
-from vitrina_airflow import standalone
 from tests.opened_files import watched
+from vitrina_airflow import standalone
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
