@@ -61,12 +61,13 @@ def previous(moves: pl.DataFrame, live: Version | None) -> str:
     Raises:
         ContractViolation: nothing was live before.
     """
-    number = live.number if live else None
-    arrivals = moves.filter(
-        (pl.col("to_version") == number) & (pl.col("moved_by") == "promote")
-    ).drop_nulls("from_version")
-    if number is None or arrivals.is_empty():
-        raise ContractViolation(f"no version was live before {number}: nothing to roll back to")
+    if live is None:
+        raise ContractViolation("no version is live: nothing to roll back to")
+    arrivals = moves.filter(to_version=live.number, moved_by="promote").drop_nulls("from_version")
+    if arrivals.is_empty():
+        raise ContractViolation(
+            f"no version was live before {live.number}: nothing to roll back to"
+        )
     return str(arrivals["from_version"][-1])
 
 
