@@ -16,6 +16,8 @@ OPTIONS ?=
 REAL_DATA ?= $(wildcard ../shared/data)
 
 export PYTHON
+# Compiled modules are kept: without them every process of Airflow compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPATH := $(CURDIR):$(CURDIR)/plugins
 export VITRINA_CODE_VERSION ?= $(shell git describe --always --dirty 2>/dev/null || echo unversioned)
 ifneq ($(REAL_DATA),)
@@ -47,7 +49,7 @@ $(STAMP): requirements.lock | needs
 	@test -x $(BIN)/uv || { echo "install: new environment in $(VENV)"; \
 	  $(PYTHON) -m venv --clear $(VENV) && $(BIN)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@echo "install: packages of requirements.lock (a cold cache takes a few minutes)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --compile-bytecode --require-hashes -r requirements.lock
 	@touch $(STAMP)
 
 demo: install ## simulate a shop, run the chain in a real Airflow, print the result page
