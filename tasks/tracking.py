@@ -34,6 +34,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 BATCH = 100
 PARAM_LENGTH = 500
 TAG_LENGTH = 1000
+ALIAS = "serving"
+"""What the registry calls a model's live version."""
 
 
 class Backend(Protocol):

@@ -63,7 +63,7 @@ def train_generator(day: date, settings: Settings, key: str) -> dict[str, int]:
     generator = fitted(key, known, settings)
     requests = active(known, settings.candidates.active_days)
     rows = write_offer(lake, day, key, offered(generator, known, requests, settings))
-    log_model(settings, generator, known)
+    log_model(settings, generator, known, live=superseded_by(lake, day) is None)
     return {**rows, "heldout_users": heldout, "active_users": requests.height}
 
 

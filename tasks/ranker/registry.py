@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks import tracking
 from tasks.settings import Settings
+from tasks.tracking import ALIAS
 
 if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoost
 
-ALIAS = "serving"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 EXPERIMENT = "retrain_ranker"
 TRAINED_THROUGH = "trained_through"

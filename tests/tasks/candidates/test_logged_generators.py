@@ -26,11 +26,15 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
     )
     generator = fitted("sasrec", small_shop, settings)
     with tracking.task_run(settings, "train_candidates", "a try", {"day": str(date(2026, 3, 28))}):
-        log_model(settings, generator, small_shop)
+        log_model(settings, generator, small_shop, live=True)
+        log_model(settings, generator, small_shop, live=False)
     folder = mlflow.artifacts.download_artifacts("models:/candidates_sasrec/1")
     assert not list(Path(folder).rglob("*.pkl"))
     assert list(Path(folder).rglob("arrays.safetensors"))
-    model = mlflow.pyfunc.load_model("models:/candidates_sasrec/1")
+    # The second version is not live, so the alias stays with the first.
+    client = mlflow.MlflowClient()
+    assert client.get_model_version_by_alias("candidates_sasrec", "serving").version == 1
+    model = mlflow.pyfunc.load_model("models:/candidates_sasrec@serving")
     assert model.metadata.signature is not None
     asked = pd.DataFrame({c.USER_ID: ["later"], c.CITY: ["north"], "items": [["i03", "i06"]]})
     answer = model.predict(asked, params={"k": 5})
@@ -41,7 +45,8 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
 def test_nothing_is_logged_when_nothing_is_tracked(
     small_shop: Known, small_settings: Settings
 ) -> None:
-    log_model(small_settings, fitted("popular", small_shop, small_settings), small_shop)
+    generator = fitted("popular", small_shop, small_settings)
+    log_model(small_settings, generator, small_shop, live=True)
 
 
 @pytest.mark.parametrize(("name", "own"), [("ease", "threadpoolctl"), ("sasrec", "torch")])
