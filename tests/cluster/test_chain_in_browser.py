@@ -141,7 +141,7 @@ def backfill(page: Page, first: date, last: date) -> None:
         page.get_by_placeholder("YYYY/MM/DD").fill(f"{day:%Y/%m/%d}")
         page.get_by_placeholder("HH:mm").fill("00:00")
         page.keyboard.press("Escape")
-    form.get_by_label("Max Active Runs").or_(form.locator("[name=max_active_runs]")).fill("2")
+    form.locator("[name=max_active_runs]").fill("2")
     form.get_by_text("3 runs will be triggered").wait_for()
     form.get_by_role("button", name="Run Backfill").click()
     form.wait_for(state="hidden")
@@ -226,7 +226,7 @@ def test_cleared_in_the_page_the_task_succeeds_in_its_second_try(
     square(page, ROOT_DAG, failed["dag_run_id"], "ingest").click()
     page.get_by_text("Task Tries").wait_for()
     page.get_by_text(f"delivery {LAST_DAY} v2").wait_for()
-    assert page.get_by_text("Success", exact=True).first.is_visible()
+    page.get_by_text("Success", exact=True).first.wait_for()
 
 
 @pytest.mark.parametrize("dag", CHAIN)
