@@ -33,7 +33,8 @@ ABSENT = "absent"
 class Progress:
     """Logs how far training is."""
 
-    def __init__(self, iterations: int) -> None:
+    def __init__(self, loss: str, iterations: int) -> None:
+        self._loss = loss
         self._iterations = iterations
 
     def after_iteration(self, info: SimpleNamespace) -> bool:
@@ -41,7 +42,7 @@ class Progress:
         if info.iteration % PROGRESS_EVERY == 0 or info.iteration == self._iterations:
             share = info.iteration / self._iterations
             log.info(
-                "%s: tree %d of %d (%.0f%%)", LOSS, info.iteration, self._iterations, 100 * share
+                "%s: tree %d of %d (%.0f%%)", self._loss, info.iteration, self._iterations, 100 * share
             )
         return True
 
@@ -59,7 +60,9 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     ).select(NAMES)
 
 
-def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int) -> CatBoost:
+def fit(
+    rows: pl.DataFrame, options: Ranker, seed: int, threads: int, loss: str = LOSS
+) -> CatBoost:
     """Return a ranker of training rows: features, `label`, `log_examination`.
 
     Args:
@@ -67,6 +70,7 @@ def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int) -> CatBoos
         options: size and pace of training.
         seed: of the trees.
         threads: part of the result's promise, so fixed by the settings.
+        loss: any of CatBoost's over groups.
     """
     ordered = in_order(rows)
     pool = Pool(
@@ -76,14 +80,14 @@ def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int) -> CatBoos
         baseline=ordered["log_examination"].to_numpy(),
         cat_features=list(CATEGORIES),
     )
-    model = CatBoost(_parameters(options, seed, threads))
-    model.fit(pool, callbacks=[Progress(options.iterations)])
+    model = CatBoost(_parameters(options, seed, threads, loss))
+    model.fit(pool, callbacks=[Progress(loss, options.iterations)])
     return model
 
 
-def _parameters(options: Ranker, seed: int, threads: int) -> dict[str, object]:
+def _parameters(options: Ranker, seed: int, threads: int, loss: str) -> dict[str, object]:
     return {
-        "loss_function": f"{LOSS}:permutations={options.permutations}",
+        "loss_function": f"{LOSS}:permutations={options.permutations}" if loss == LOSS else loss,
         "iterations": options.iterations,
         "depth": options.depth,
         "learning_rate": options.learning_rate,

@@ -3,7 +3,8 @@
 For each of SEEDS (never used in development) a shop of 30 days is simulated with the truth of every
 listing, its history is loaded, and rankers are fitted to the groups of the last day. E-NDCG@60 of
 the whole held-out lists of warm customers has the true P(cart | examined) as gain: no position, no
-luck. The ceiling is the same trainer on the same rows and features, with that truth as label.
+luck. The ceiling is the same trees on the same rows and features, fitted to the true log-odds within
+each list (QueryRMSE).
 share = (ranker - sf_pos) / (ceiling - sf_pos). SEEDS=11 for a quick look.
 """
 
@@ -29,7 +30,7 @@ from tasks.ranker import evaluation as ev  # noqa: E402
 from tasks.ranker import model as ranker  # noqa: E402
 from tasks.ranker.groups import held_out_days  # noqa: E402
 from tasks.ranker.measure import intervals, ndcg_by_group, paired_gains  # noqa: E402
-from tasks.ranker.trial import fitted, trained_rows  # noqa: E402
+from tasks.ranker.trial import fitted, seed_for, trained_rows  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.delivery import simulate  # noqa: E402
 from tasks.simulator.parameters import DEFAULT  # noqa: E402
@@ -64,8 +65,11 @@ def judged(groups: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Return each warm held-out list's E-NDCG@60 by order."""
     days = held_out_days(groups, settings.ranker)[:1]
     rows = trained_rows(groups, days[0])
-    truly = rows.with_columns(pl.col(GAIN).alias(c.LABEL), pl.lit(0.0).alias("log_examination"))
-    models = {ev.RANKER: fitted(rows, settings), CEILING: fitted(truly, settings)}
+    odds = pl.col(GAIN) / (1.0 - pl.col(GAIN))
+    truly = rows.with_columns(odds.log().alias(c.LABEL), pl.lit(0.0).alias("log_examination"))
+    seed = seed_for(settings, "trees")
+    ceiling = ranker.fit(truly, settings.ranker, seed, settings.threads, "QueryRMSE")
+    models = {ev.RANKER: fitted(rows, settings), CEILING: ceiling}
     lists = ev.with_orders(ev.held_out(groups, days)).filter(ev.WARM)
     scores = [
         ranker.score(model, lists, settings.threads).alias(name) for name, model in models.items()
