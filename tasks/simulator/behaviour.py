@@ -18,7 +18,8 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from tasks.simulator.attributes import COLLECTION, GROUPS, STYLE
+from tasks.simulator import breaks
+from tasks.simulator.attributes import COLLECTION, GENDER, GROUPS, SIZE, STYLE
 from tasks.simulator.catalogue import season_fit
 from tasks.simulator.customers import buying, tastes, trait_days
 from tasks.simulator.draws import Flags, Floats, Ints, Stream, logistic
@@ -122,16 +123,24 @@ def p_examined(world: World, met: Encounters) -> Floats:
     """Return P(examined) of each encounter; 1 without a list."""
     parameters = world.parameters
     scale = np.array(parameters.examine_scale)[np.maximum(met.platform, 0)]
+    scale = scale * (breaks.SHALLOWER if breaks.has_turned(world, met.day) else 1.0)
     fall = (1.0 + np.maximum(met.position - 1, 0) / scale) ** -parameters.examine_power
     return np.where(
         met.position > 0, parameters.examine_floor + (1 - parameters.examine_floor) * fall, 1.0
     )
 
 
-def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
+def taste_vectors(world: World, state: State, met: Encounters) -> Floats:
+    """Return z_u of each encounter's customer, turned by exposure where the world has that."""
+    vectors = world.customers.vectors(met.customer, met.day)
+    reinforced = world.parameters.breaks.reinforced
+    return vectors + reinforced * state.leaning[met.customer] if reinforced else vectors
+
+
+def taste_terms(world: World, state: State, met: Encounters) -> dict[str, Floats]:
     """Return importance x taste of each attribute that means something, by attribute."""
     terms: dict[str, Floats] = {}
-    group, vectors = world.catalogue.group[met.item], world.customers.vectors(met.customer, met.day)
+    group, vectors = world.catalogue.group[met.item], taste_vectors(world, state, met)
     for number, attribute in enumerate(world.parameters.attributes):
         importance = np.array([attribute.importance.get(name, 0.0) for name in GROUPS])
         if importance.any():
@@ -139,8 +148,11 @@ def taste_terms(world: World, met: Encounters) -> dict[str, Floats]:
                 world.catalogue.values[attribute.name][met.item],
                 len(world.catalogue.names[attribute.name]),
             )
+            if attribute.name not in {SIZE, GENDER}:
+                codes = breaks.in_fashion(world, met.day, codes, count)
             taste = tastes(world.customers, met.customer, vectors, number, codes, count)
-            terms[attribute.name] = world.parameters.importance_scale * importance[group] * taste
+            weight = importance[group] * breaks.own_factors(world, met.customer, number)
+            terms[attribute.name] = world.parameters.importance_scale * weight * taste
     return terms
 
 
@@ -180,8 +192,9 @@ def _memory_term(world: World, state: State, met: Encounters) -> Floats:
 
 def utilities(world: World, state: State, met: Encounters) -> Floats:
     """Return u of each encounter."""
-    total = np.full(len(met), -world.usual_utility)
-    for term in (*taste_terms(world, met).values(), *other_terms(world, state, met).values()):
+    total = breaks.hidden_style_term(world, met) - np.full(len(met), world.usual_utility)
+    terms = taste_terms(world, state, met) | other_terms(world, state, met)
+    for term in terms.values():
         total += term
     return total
 
@@ -234,6 +247,9 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
     shown_at = impressions.second * MICROSECONDS + impressions.position
     views, utility = _views(world, state, met)
     carted = drawn(world, Stream.CART, views) < p_cart(world, state, views, utility)
+    reached = breaks.are_reached(world, views, utility, carted)
+    views, utility, carted = views.take(reached), utility[reached], carted[reached]
+    carted[carted] = breaks.are_chosen(world, views.take(carted), utility[carted])
     liked = drawn(world, Stream.FAVORITE, views) < p_favorite(world, utility)
     dwell = _dwell_seconds(world, views, utility, carted)
     at = view_moments(world, views)

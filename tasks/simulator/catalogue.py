@@ -26,6 +26,7 @@ from tasks.simulator.attributes import (
     STYLE,
     Attribute,
 )
+from tasks.simulator.breaks import heavy
 from tasks.simulator.draws import Draws, Flags, Floats, Ints, Stream, zipf_cumulative
 from tasks.simulator.parameters import Parameters
 
@@ -180,7 +181,8 @@ def catalogue(
         names=names,
         values=_values(parameters, draws, category, groups, names),
         list_price=_list_prices(parameters, draws, category),
-        appeal=draws.normal(Stream.ITEM_APPEAL, index) * parameters.appeal_sd,
+        appeal=parameters.appeal_sd
+        * heavy(draws.normal(Stream.ITEM_APPEAL, index), parameters.breaks.heavy_tails),
         quality=quality * parameters.quality_sd,
         rating=_ratings(draws, index, quality),
         seller=_sellers(draws, index, items),

@@ -74,6 +74,11 @@ class Stream(IntEnum):
     DUPLICATE = auto()
     ACCOUNT = auto()
     TRUTH_SAMPLE = auto()
+    OWN_IMPORTANCE = auto()
+    HIDDEN_ITEM = auto()
+    HIDDEN_CUSTOMER = auto()
+    STOP = auto()
+    CHOICE = auto()
 
 
 def _mixed(bits: Bits) -> Bits:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from tasks.simulator.attributes import ATTRIBUTES, CATEGORIES, TRAITS, Attribute, Category, Trait
+from tasks.simulator.breaks import ALL, NAMES, NONE, Breaks
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Every number that shapes the default world; log-odds unless a unit says otherwise."""
+    """Every number that shapes a world; log-odds unless a unit says otherwise."""
 
     version: str = "default-1"
     categories: tuple[Category, ...] = CATEGORIES
@@ -131,6 +132,7 @@ class Parameters:
     bot_events: int = 2600
     staff_events: int = 5400
     truth_sample: float = 0.05
+    breaks: Breaks = NONE
 
     @property
     def digest(self) -> str:
@@ -140,3 +142,23 @@ class Parameters:
 
 
 DEFAULT = Parameters()
+ROUGH = "rough"
+
+
+def world_named(name: str) -> Parameters:
+    """Return the parameters of a world.
+
+    Args:
+        name: `default`; `rough`, which breaks every assumption of `breaks.NAMES`; or some of them:
+            `rough:cascade,heavy_tails`.
+
+    Raises:
+        ValueError: there is no such world or break.
+    """
+    kind, _, listed = name.partition(":")
+    broken = tuple(listed.split(",")) if listed else NAMES
+    if name == "default":
+        return DEFAULT
+    if kind != ROUGH or not set(broken) <= set(NAMES):
+        raise ValueError(f"no world {name!r}: default, rough, or rough:NAME,... of {NAMES}")
+    return replace(DEFAULT, version=f"{DEFAULT.version}-{name}", breaks=ALL.only(broken))

@@ -19,6 +19,7 @@ from tasks import columns as c
 from tasks.simulator import behaviour, faults
 from tasks.simulator import state as states
 from tasks.simulator.attributes import COLLECTION
+from tasks.simulator.breaks import leaning_after, p_reached, p_stop
 from tasks.simulator.catalogue import attributes_frame, items_frame
 from tasks.simulator.customers import customers_frame
 from tasks.simulator.draws import Ints, Stream
@@ -59,7 +60,8 @@ class Shop:
     ) -> Shop:
         """Return a shop that opens on `day`."""
         here = world(parameters, seed, day, customers, items)
-        state = opening_state(opening_popularity(here), customers, parameters.memory)
+        axes = parameters.vector_length if parameters.breaks.reinforced else 0
+        state = opening_state(opening_popularity(here), customers, parameters.memory, axes)
         here = replace(here, usual_utility=_usual_utility(here, state, day))
         return cls(
             here,
@@ -139,7 +141,10 @@ class Shop:
         return self._live(plan, rows, mailed)
 
     def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
-        """Return `p_examined` and `p_cart_if_examined` of every row of `lists`."""
+        """Return `p_examined` and `p_cart_if_examined` of every row of `lists`.
+
+        `p_cart_if_examined` is an item's own, as if no other of the list competed with it.
+        """
         plan = self._plan(day)
         return self._truth_rows(plan, lists_of_frame(self.world, plan, lists))
 
@@ -205,8 +210,9 @@ class Shop:
             state.popularity += worth * np.bincount(done, minlength=items.size)
         views = now.filter(pl.col("kind") == behaviour.VIEW)
         orders = now.filter(pl.col("kind") == behaviour.ORDER)
-        state.seen = appended(state.seen, views["customer"].to_numpy(), views["item"].to_numpy())
-        who, bought = orders["customer"].to_numpy(), orders["item"].to_numpy()
+        state.leaning = leaning_after(self.world, state.leaning, *_who_what(views))
+        state.seen = appended(state.seen, *_who_what(views))
+        who, bought = _who_what(orders)
         state.bought = appended(state.bought, who, bought)
         state.bought_day = appended(
             state.bought_day, who, np.full(len(who), self.next_day.toordinal())
@@ -264,12 +270,13 @@ class Shop:
         met = behaviour.listed(plan, lists)
         utility = behaviour.utilities(self.world, self.state, met)
         view = behaviour.p_view(self.world, utility)
+        cart = behaviour.p_cart(self.world, self.state, met, utility)
+        examined = behaviour.p_examined(self.world, met)
+        stop = examined * p_stop(self.world, utility, view, cart)
         return lists_frame(self.world, plan, lists).with_columns(
             self.world.customers.ids.gather(met.customer),
-            pl.Series(c.P_EXAMINED, behaviour.p_examined(self.world, met)),
-            pl.Series(
-                "p_cart_if_examined", view * behaviour.p_cart(self.world, self.state, met, utility)
-            ),
+            pl.Series(c.P_EXAMINED, examined * p_reached(lists.request, stop)),
+            pl.Series("p_cart_if_examined", view * cart),
             pl.Series("utility", utility),
         )
 
@@ -279,6 +286,10 @@ def _usual_utility(here: World, state: State, day: date) -> float:
     plan = requests(here, state, day)
     met = behaviour.listed(plan, present_lists(here, state, plan))
     return float(behaviour.utilities(here, state, met).mean()) if len(met) else 0.0
+
+
+def _who_what(moves: pl.DataFrame) -> tuple[Ints, Ints]:
+    return moves["customer"].to_numpy(), moves["item"].to_numpy()
 
 
 def user_indices(ids: pl.Series) -> Ints:

@@ -30,7 +30,10 @@ MOVES = dict.fromkeys(
 
 @dataclass
 class State:
-    """Arrays by customer or item; `seen` and `bought` hold item indices, newest last."""
+    """Arrays by customer or item; `seen` and `bought` hold item indices, newest last.
+
+    `leaning` is where exposure has turned each customer's taste, without rows where it never does.
+    """
 
     popularity: Floats
     last_category: Ints
@@ -41,9 +44,10 @@ class State:
     bought_day: Ints
     mailed_day: Ints
     opted_out: Ints
+    leaning: Floats
 
 
-def opening_state(popularity: Floats, customers: int, memory: int) -> State:
+def opening_state(popularity: Floats, customers: int, memory: int, axes: int) -> State:
     """Return the state of a shop in which nobody has done anything yet."""
 
     def empty(*shape: int) -> Ints:
@@ -53,6 +57,7 @@ def opening_state(popularity: Floats, customers: int, memory: int) -> State:
         popularity, empty(customers), empty(customers), empty(customers),
         empty(customers, memory), empty(customers, memory), np.full((customers, memory), LONG_AGO),
         np.full(customers, LONG_AGO), np.zeros(customers, dtype=np.int64),
+        np.zeros((customers, axes)),
     )  # fmt: skip
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
-from tasks.simulator.attributes import GROUPS
+from tasks.simulator.attributes import GENDER, GROUPS, SIZE
+from tasks.simulator.breaks import hidden_vectors
 from tasks.simulator.catalogue import Catalogue, catalogue
-from tasks.simulator.customers import Customers, customers
-from tasks.simulator.draws import Draws, Ints
+from tasks.simulator.customers import Customers, customers, value_vectors
+from tasks.simulator.draws import Draws, Floats, Ints, Stream
 from tasks.simulator.parameters import Parameters
 
 HORIZON_DAYS = 400
@@ -45,6 +47,30 @@ class World:
     def category_groups(self) -> Ints:
         """The group of each category, by code."""
         return np.array([GROUPS.index(entry.group) for entry in self.parameters.categories])
+
+    @cached_property
+    def hidden_styles(self) -> Floats:
+        """What of each item no attribute shows."""
+        return hidden_vectors(self.draws, Stream.HIDDEN_ITEM, self.catalogue.size)
+
+    @cached_property
+    def hidden_tastes(self) -> Floats:
+        """How each customer likes what no attribute shows."""
+        return hidden_vectors(self.draws, Stream.HIDDEN_CUSTOMER, self.customers.size)
+
+    @cached_property
+    def item_vectors(self) -> Floats:
+        """Where each item's values lie in the space of tastes, on average, as long as a taste."""
+        total = np.zeros((self.catalogue.size, self.parameters.vector_length))
+        for number, attribute in enumerate(self.parameters.attributes):
+            if any(attribute.importance.values()) and attribute.name not in {SIZE, GENDER}:
+                codes = self.catalogue.values[attribute.name]
+                count = len(self.catalogue.names[attribute.name])
+                values = value_vectors(self.parameters, self.draws, number, count)
+                total += np.where(codes[:, None] < 0, 0.0, values[codes])
+        lengths = np.linalg.norm(total, axis=1, keepdims=True)
+        vectors: Floats = np.sqrt(self.parameters.vector_length) * total / np.maximum(lengths, 1e-9)
+        return vectors
 
 
 def world(

@@ -29,7 +29,7 @@ def test_a_row_holds_the_last_values_of_its_customer(moves: list[tuple[int, int]
 
 
 def test_a_saved_state_is_read_back_equal_and_older_days_are_removed(tmp_path: Path) -> None:
-    state = states.opening_state(np.array([0.1, 2.0]), customers=3, memory=2)
+    state = states.opening_state(np.array([0.1, 2.0]), customers=3, memory=2, axes=0)
     frame = pl.DataFrame({"at": [1, 2]})
     states.save(tmp_path, state, {"scheduled": frame}, date(2026, 1, 1))
     state.popularity[0] = 0.7
