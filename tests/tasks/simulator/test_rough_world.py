@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks import columns as c
+from tasks.simulator import breaks
+from tasks.simulator.parameters import DEFAULT, world_named
+from tasks.simulator.shop import Shop
+
+DAY = date(2026, 3, 2)
+
+
+def lived(world: str, days: int = 2, seed: int = 5) -> Shop:
+    """A shop of 600 customers on the morning of DAY."""
+    shop = Shop.opened(seed, DAY - timedelta(days), 600, 300, world_named(world))
+    while shop.next_day < DAY:
+        shop.live_day(shop.next_day, shop.present_lists(shop.next_day))
+    return shop
+
+
+def counted(events: pl.DataFrame, kind: str) -> int:
+    listed = pl.col(c.LISTING_ID).is_not_null()
+    return events.filter(listed & (pl.col(c.EVENT_TYPE) == kind)).height
+
+
+def test_worlds_are_named_and_each_break_has_its_own_switch() -> None:
+    assert world_named("default") is DEFAULT
+    assert world_named("rough").breaks == breaks.ALL
+    some = world_named("rough:cascade,regime_day").breaks
+    assert some == breaks.Breaks(cascade=breaks.ALL.cascade, regime_day=breaks.ALL.regime_day)
+    every = {world_named(f"rough:{name}").digest for name in breaks.NAMES}
+    assert len(every | {DEFAULT.digest, world_named("rough").digest}) == len(breaks.NAMES) + 2
+
+
+@pytest.mark.parametrize("name", ["smooth", "rough:taste", "default:cascade"])
+def test_an_unknown_world_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(ValueError, match="default, rough, or rough:NAME"):
+        world_named(name)
+
+
+@pytest.mark.parametrize("name", breaks.NAMES)
+def test_each_break_alone_changes_what_happens(name: str) -> None:
+    days = 16 if name == "regime_day" else 2
+    shops = lived("default", days), lived(f"rough:{name}", days)
+    asked = shops[1].requests(DAY)[c.LISTING_ID].implode()
+    lists = shops[0].present_lists(DAY).filter(pl.col(c.LISTING_ID).is_in(asked))
+    carts = [
+        shop.respond(DAY, lists).filter(pl.col(c.EVENT_TYPE) == c.CART)[c.EVENT_ID].len()
+        for shop in shops
+    ]
+    truths = [shop.truth(DAY, lists).select(c.P_EXAMINED, "p_cart_if_examined") for shop in shops]
+    assert not truths[0].equals(truths[1]) or carts[0] != carts[1]
+
+
+@pytest.mark.parametrize("world", ["default", "rough:cascade", "rough:hidden_style,heavy_tails"])
+def test_the_truth_says_how_many_carts_each_part_of_a_list_gets(world: str) -> None:
+    shop = lived(world, seed=8)
+    expected, seen = np.zeros(3), np.zeros(3)
+    variance = np.zeros(3)
+    bands = pl.col(c.POSITION).cut([3, 10], labels=["0", "1", "2"]).cast(pl.String).cast(pl.Int64)
+    for _ in range(4):
+        day = shop.next_day
+        lists = shop.present_lists(day)
+        chance = pl.col(c.P_EXAMINED) * pl.col("p_cart_if_examined")
+        truth = shop.truth(day, lists).select(bands.alias("band"), chance.alias("p"))
+        sums = truth.group_by("band").agg(
+            pl.col("p").sum(), (pl.col("p") * (1 - pl.col("p"))).sum().alias("v")
+        )
+        events = shop.live_day(day, lists).filter(
+            (pl.col(c.EVENT_TYPE) == c.CART) & pl.col(c.LISTING_ID).is_not_null()
+        )
+        for band, p, v in sums.iter_rows():
+            expected[band] += p
+            variance[band] += v
+        for band, count in (
+            events.select(bands.alias("band")).to_series().value_counts().iter_rows()
+        ):
+            seen[band] += count
+    assert (expected > 5).all()
+    assert (np.abs(seen - expected) < 4 * np.sqrt(variance)).all(), (seen, expected)
+
+
+def test_a_reader_is_reached_as_far_as_no_earlier_item_stopped_them() -> None:
+    request = np.array([0, 0, 0, 1, 1])
+    reached = breaks.p_reached(request, np.array([0.5, 0.2, 0.9, 0.25, 0.1]))
+    np.testing.assert_allclose(reached, [1, 0.5, 0.4, 1, 0.75])
+
+
+def test_nobody_reads_on_after_the_item_that_satisfied_them() -> None:
+    shop = lived("rough:cascade")
+    lists = shop.present_lists(DAY)
+    patient = shop.copy()
+    patient.world = replace(shop.world, parameters=DEFAULT)
+    plain = patient.respond(DAY, lists)
+    events = shop.respond(DAY, lists)
+    viewed = (pl.col(c.EVENT_TYPE) == c.VIEW) & pl.col(c.LISTING_ID).is_not_null()
+    deepest = events.filter(viewed).group_by(c.LISTING_ID).agg(pl.col(c.POSITION).max())
+    rows = plain.filter(viewed).join(deepest, on=c.LISTING_ID, suffix="_deepest")
+    kept = rows.filter(pl.col(c.POSITION) <= pl.col("position_deepest"))
+    # What is left of a list is its beginning, whole.
+    assert kept.height == counted(events, c.VIEW) < counted(plain, c.VIEW)
+
+
+def test_one_item_of_a_category_is_chosen_in_a_list() -> None:
+    shop = lived("rough:one_choice")
+    events = shop.respond(DAY, shop.present_lists(DAY))
+    carts = events.filter((pl.col(c.EVENT_TYPE) == c.CART) & pl.col(c.LISTING_ID).is_not_null())
+    number = carts[c.ITEM_ID].str.slice(1).cast(pl.Int64).to_numpy()
+    carts = carts.with_columns(pl.Series("category", shop.world.catalogue.category[number]))
+    assert carts.height > 20
+    assert not carts.select(c.LISTING_ID, "category").is_duplicated().any()
+
+
+def test_heavy_tails_keep_the_variance_and_reach_further() -> None:
+    normal = np.random.default_rng(1).normal(size=400_000)
+    tailed = breaks.heavy(normal, 0.15)
+    assert tailed.std() == pytest.approx(1.0, abs=0.05)
+    assert np.abs(tailed).max() > 1.5 * np.abs(normal).max()
+    np.testing.assert_array_equal(breaks.heavy(normal, 0.0), normal)
+
+
+def test_fashion_turns_on_its_day_and_absent_values_stay_absent() -> None:
+    world = lived("rough:regime_day").world
+    turns = world.opened + timedelta(breaks.ALL.regime_day)
+    codes = np.array([-1, 0, 3, 5])
+    np.testing.assert_array_equal(breaks.in_fashion(world, turns - timedelta(1), codes, 6), codes)
+    np.testing.assert_array_equal(breaks.in_fashion(world, turns, codes, 6), [-1, 3, 0, 2])
+
+
+def test_exposure_turns_taste_towards_what_was_viewed() -> None:
+    world = lived("rough:reinforced").world
+    start = np.zeros((world.customers.size, world.parameters.vector_length))
+    once = breaks.leaning_after(world, start, np.array([3, 3]), np.array([7, 7]))
+    np.testing.assert_allclose(once[3], 0.1 * world.item_vectors[7])
+    again = breaks.leaning_after(world, once, np.array([3]), np.array([7]))
+    np.testing.assert_allclose(again[3], 0.19 * world.item_vectors[7])
+    assert not once[:3].any()
+    assert not start.any()
+
+
+def test_the_same_answer_meets_the_same_list_in_the_rough_world_too() -> None:
+    shop = lived("rough", days=17)
+    lists = shop.present_lists(DAY)
+    assert shop.respond(DAY, lists).equals(shop.copy().live_day(DAY, lists))
