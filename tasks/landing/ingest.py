@@ -10,15 +10,17 @@ of the `duplicate_days` days before. Of what is left, these are set aside with a
 
 An act is an event, but the lines of one order or return, which share user and ts, are one act: a
 wholesaler's invoice of 400 lines is no bot. A user beyond a rate is set aside with all events of
-the delivery. Late events (ts before the day of receipt) and events of items that the snapshot does
-not list are kept and counted. Anything that breaks the contract of a table refuses the delivery.
+the delivery. Kept and counted are late events (ts before the day of receipt), events at a price of
+zero, and events of items or users that the day's snapshots do not list: a snapshot may lag, a thing
+may be free, and two users may have become one. Anything that breaks the contract of a table refuses
+the delivery.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -36,7 +38,8 @@ from tasks.lake.tables import (
     ITEMS,
     SET_ASIDE_EVENTS,
 )
-from tasks.landing.manifest import Manifest, day_folder, landing_days, read_kind, read_manifest
+from tasks.landing.manifest import Manifest, day_folder, landing_days, read_files, read_manifest
+from tasks.landing.schema import Differences, contract_columns
 from tasks.settings import LandingRules
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class Delivery:
 
     manifest: Manifest
     frames: dict[Table, pl.DataFrame]
+    differences: Differences = field(default_factory=Differences)
 
     @property
     def events(self) -> pl.DataFrame:
@@ -95,33 +99,21 @@ def read_delivery(landing: Path, day: date) -> Delivery:
         ContractViolation: a file, a table or a column differs from what was announced.
     """
     manifest = read_manifest(landing, day)
-    read = {table: read_kind(landing, manifest, table.name) for table in (*SNAPSHOTS, EVENTS)}
-    absent = [table.name for table in NEEDED if manifest.files and read[table] is None]
-    if absent:
+    absent = [table.name for table in NEEDED if not manifest.of_kind(table.name)]
+    if manifest.files and absent:
         raise ContractViolation(
             f"landing {day}: the delivery has no file of {' and none of '.join(absent)};"
             " only a manifest without any file is an empty night"
         )
-    frames = {
-        table: table.empty() if frame is None else contract_columns(table, frame)
-        for table, frame in read.items()
-    }
+    found = Differences()
+    frames = {table: _rows(landing, manifest, table, found) for table in (*SNAPSHOTS, EVENTS)}
     log.info("delivery %s v%d: %s events", day, manifest.version, f"{frames[EVENTS].height:,}")
-    return Delivery(manifest, frames)
+    return Delivery(manifest, frames, found)
 
 
-def contract_columns(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the contract's columns; what a source adds beside them is left out with a warning.
-
-    Raises:
-        ContractViolation: a column is missing or of another type.
-    """
-    extra = [name for name in frame.columns if name not in table.columns]
-    if extra:
-        log.warning("%s: columns outside the contract left out: %s", table.name, ", ".join(extra))
-    # Without rows only the columns can be wrong: they are named before any rule is tried.
-    conform(table, frame.drop(extra).clear())
-    return frame.select(*table.columns)
+def _rows(landing: Path, manifest: Manifest, table: Table, found: Differences) -> pl.DataFrame:
+    files = read_files(landing, manifest, table.name)
+    return pl.concat([table.empty(), *(contract_columns(table, file, found) for file in files)])
 
 
 def earlier_days(landing: Path, day: date, days: int) -> list[date]:
@@ -141,11 +133,25 @@ def delivered_before(landing: Path, earlier: Iterable[Manifest], ids: pl.Series)
     ]
     if not files:
         return ids.clear()
-    delivered = pl.scan_parquet(files).select(c.EVENT_ID)
+    # One by one: in a scan of many, a column that only one of them has is an error.
+    delivered = pl.concat([_identifiers(file) for file in files])
     wanted = ids.to_frame(c.EVENT_ID).lazy()
     # This way round, the engine holds the day's identifiers and streams the week's.
     found: pl.DataFrame = delivered.join(wanted, on=c.EVENT_ID, how="semi").unique().collect()
     return found[c.EVENT_ID]
+
+
+def _identifiers(file: Path) -> pl.LazyFrame:
+    try:
+        there = c.EVENT_ID in pl.read_parquet_schema(file)
+    except pl.exceptions.PolarsError:
+        there = False
+    if not there:
+        raise ContractViolation(
+            f"{file.parent.name[3:]}: {file.name} has no {c.EVENT_ID} to find copies by;"
+            " that delivery has to be corrected first"
+        )
+    return pl.scan_parquet(file).select(pl.col(c.EVENT_ID).cast(pl.String))
 
 
 def judged(delivery: Delivery, before: pl.Series, day: date, rules: LandingRules) -> Judged:
@@ -234,8 +240,7 @@ def busy_users(events: pl.DataFrame, rules: LandingRules) -> pl.DataFrame:
 def _counts(
     delivery: Delivery, kept: pl.DataFrame, aside: pl.DataFrame, day: date
 ) -> dict[str, int]:
-    unlisted = kept.join(delivery.frames[ITEMS], on=c.ITEM_ID, how="anti")
-    delivered = delivery.events.height
+    delivered, differences = delivery.events.height, delivery.differences
     reasons = {f"set_aside_{name}": int((aside[c.REASON] == name).sum()) for name in REASONS}
     return {
         "rows": delivered,
@@ -244,9 +249,22 @@ def _counts(
         "late": int((kept[c.TS].dt.date() < day).sum()),
         "set_aside": aside.height,
         **reasons,
-        "unknown_items": unlisted.height,
+        "unknown_items": _unlisted(kept, delivery.frames[ITEMS], c.ITEM_ID),
+        "unknown_users": _unknown_users(kept, delivery.frames[CUSTOMERS]),
+        "zero_prices": int((kept[c.PRICE] == 0).sum()),
+        "columns_left_out": len(differences.left_out),
+        "columns_cast": len(differences.cast),
         "manifest_version": delivery.manifest.version,
     }
+
+
+def _unlisted(events: pl.DataFrame, snapshot: pl.DataFrame, key: str) -> int:
+    return events.join(snapshot, on=key, how="anti").height
+
+
+def _unknown_users(events: pl.DataFrame, customers: pl.DataFrame) -> int:
+    """Return 0 where the source lists no customer at all: then nobody is known."""
+    return 0 if customers.is_empty() else _unlisted(events, customers, c.USER_ID)
 
 
 def check_rows(counts: dict[str, int], version: int) -> pl.DataFrame:

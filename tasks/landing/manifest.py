@@ -175,14 +175,29 @@ def read_kind(landing: Path, manifest: Manifest, kind: str) -> pl.DataFrame | No
     """Return the rows of one kind, or None when the delivery has no file of it.
 
     Raises:
-        ContractViolation: a file's row count is not the manifest's.
+        ContractViolation: a file cannot be read, or its row count is not the manifest's.
     """
-    files = manifest.of_kind(kind)
-    frames = [pl.read_parquet(day_folder(landing, manifest.day) / file.name) for file in files]
-    for file, frame in zip(files, frames, strict=True):
-        if frame.height != file.rows:
-            raise ContractViolation(
-                f"landing {manifest.day}: {file.name} has {frame.height:,} rows,"
-                f" the manifest says {file.rows:,}"
-            )
+    frames = read_files(landing, manifest, kind)
     return pl.concat(frames) if frames else None
+
+
+def read_files(landing: Path, manifest: Manifest, kind: str) -> list[pl.DataFrame]:
+    """Return the rows of one kind file by file, since each may differ in its columns.
+
+    Raises:
+        ContractViolation: a file cannot be read, or its row count is not the manifest's.
+    """
+    return [_rows(landing, manifest.day, file) for file in manifest.of_kind(kind)]
+
+
+def _rows(landing: Path, day: date, file: LandedFile) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(day_folder(landing, day) / file.name)
+    except pl.exceptions.PolarsError as error:
+        # Torn before its manifest was written: the sha256 is that of the torn file.
+        raise ContractViolation(f"landing {day}: {file.name} cannot be read: {error}") from None
+    if frame.height != file.rows:
+        raise ContractViolation(
+            f"landing {day}: {file.name} has {frame.height:,} rows, the manifest says {file.rows:,}"
+        )
+    return frame

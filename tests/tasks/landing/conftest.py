@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.lake.tables import EVENTS, ITEMS
+from tasks.lake.tables import CUSTOMERS, EVENTS, ITEMS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
 
@@ -55,6 +55,13 @@ def items_frame(day: date = DAY, *items: str) -> pl.DataFrame:
         for item in items or ("i1",)
     ]
     return pl.DataFrame(rows, schema=ITEMS.schema)
+
+
+def customers_frame(*users: str) -> pl.DataFrame:
+    rows = [
+        {**dict.fromkeys(CUSTOMERS.columns), "user_id": user, "consent": True} for user in users
+    ]
+    return pl.DataFrame(rows, schema=CUSTOMERS.schema)
 
 
 @pytest.fixture

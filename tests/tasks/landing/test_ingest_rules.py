@@ -14,20 +14,23 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tasks.errors import ContractViolation
-from tasks.lake.tables import EVENTS, ITEMS
+from tasks.lake.tables import CUSTOMERS, EVENTS, ITEMS
 from tasks.landing.ingest import Delivery, Judged, check_rows, first_copies, judged
 from tasks.landing.manifest import Manifest
 from tasks.settings import LandingRules
-from tests.tasks.landing.conftest import DAY, at, event, events_frame, items_frame
+from tests.tasks.landing.conftest import DAY, at, customers_frame, event, events_frame, items_frame
 
 RULES = LandingRules(max_events_per_hour=10, max_events_per_day=15)
 NOBODY = pl.Series("event_id", [], pl.String)
 
 
-def fates(*rows: dict[str, Any], before: pl.Series = NOBODY, rules: LandingRules = RULES) -> Judged:
+def fates(
+    *rows: dict[str, Any], before: pl.Series = NOBODY, customers: pl.DataFrame | None = None
+) -> Judged:
     manifest = Manifest(day=DAY, version=1, source="test", files=[])
-    frames = {EVENTS: events_frame(*rows), ITEMS: items_frame()}
-    return judged(Delivery(manifest, frames), before, DAY, rules)
+    known = CUSTOMERS.empty() if customers is None else customers
+    frames = {EVENTS: events_frame(*rows), ITEMS: items_frame(), CUSTOMERS: known}
+    return judged(Delivery(manifest, frames), before, DAY, RULES)
 
 
 def reasons(found: Judged) -> dict[str, str]:
@@ -100,6 +103,21 @@ def test_duplicates_do_not_make_a_person_a_bot() -> None:
 def test_an_item_that_the_snapshot_does_not_list_is_kept_and_counted() -> None:
     found = fates(event("a", item_id="unheard"), event("b"))
     assert (found.counts["events"], found.counts["unknown_items"]) == (2, 1)
+
+
+def test_a_user_that_the_snapshot_does_not_list_is_kept_and_counted() -> None:
+    rows = event("a", user_id="merged"), event("b"), event("c", user_id="merged")
+    found = fates(*rows, customers=customers_frame("u1"))
+    assert (found.counts["events"], found.counts["unknown_users"]) == (3, 2)
+
+
+def test_where_a_source_lists_no_customers_no_user_is_unknown() -> None:
+    assert fates(event("a")).counts["unknown_users"] == 0
+
+
+def test_a_price_of_zero_is_kept_and_counted() -> None:
+    found = fates(event("free", price=0), event("cheap", price=1), event("unpriced"))
+    assert (found.counts["events"], found.counts["zero_prices"]) == (3, 1)
 
 
 @pytest.mark.parametrize(

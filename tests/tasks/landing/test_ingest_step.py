@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import date, timedelta
+from hashlib import sha256
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -40,6 +43,12 @@ def hashes(settings: Settings, *days: date) -> dict[tuple[str, date], str]:
 def nothing_written(settings: Settings, day: date = DAY) -> bool:
     lake = Lake(settings)
     return not any(lake.has_day(table, day) for table in WRITTEN)
+
+
+def announced(path: Path, rows: int) -> dict[str, object]:
+    """What a manifest says of a file."""
+    digest = sha256(path.read_bytes()).hexdigest()
+    return {"name": path.name, "kind": path.name.split("-")[0], "rows": rows, "sha256": digest}
 
 
 def test_a_delivery_fills_every_table_of_its_day(settings: Settings, land: Land) -> None:
@@ -127,7 +136,14 @@ def test_a_delivery_without_items_is_refused(settings: Settings) -> None:
     ("frame", "fault"),
     [
         (events_frame(event("a")).drop("user_id"), "1 missing: user_id"),
-        (events_frame(event("a", price=1)).cast({"price": pl.Float64}), "price is Float64"),
+        (
+            events_frame(event("a", price=1)).with_columns(price=pl.lit(4.99)),
+            r"price is Float64, not Int64, and 1 values do not .* 4\.99",
+        ),
+        (
+            events_frame(event("a")).drop("city").with_columns(mood=pl.lit("fine")),
+            "1 missing: city",
+        ),
     ],
 )
 def test_a_missing_or_retyped_column_is_refused(
@@ -141,7 +157,63 @@ def test_a_missing_or_retyped_column_is_refused(
 
 def test_a_column_outside_the_contract_is_left_out(settings: Settings, land: Land) -> None:
     land(DAY, events=events_frame(event("a")).with_columns(mood=pl.lit("fine")))
-    assert ingest(DAY, settings)["events"] == 1
+    counts = ingest(DAY, settings)
+    assert (counts["events"], counts["columns_left_out"], counts["columns_cast"]) == (1, 1, 0)
+
+
+def test_a_column_outside_the_contract_does_not_hinder_the_search_for_copies(
+    settings: Settings, land: Land
+) -> None:
+    more = events_frame(event("a")).with_columns(mood=pl.lit("fine"))
+    land(DAY)
+    land(NEXT, events=more.with_columns(pl.col("received_at").dt.offset_by("1d")))
+    after = NEXT + timedelta(days=1)
+    land(after, event("a", after))
+    assert ingest(after, settings)["duplicates"] == 1
+
+
+def test_an_earlier_delivery_without_identifiers_has_to_be_corrected_first(
+    settings: Settings, land: Land
+) -> None:
+    land(DAY, events=events_frame(event("a")).drop("event_id"))
+    land(NEXT, event("b", NEXT))
+    with pytest.raises(ContractViolation, match=f"{DAY}: events-000.parquet has no event_id"):
+        ingest(NEXT, settings)
+
+
+def test_a_column_of_another_type_is_cast_where_nothing_is_lost(
+    settings: Settings, land: Land
+) -> None:
+    rows = events_frame(event("a", price=499), event("b"))
+    land(DAY, events=rows.cast({"price": pl.Float64, "position": pl.Int64}))
+    assert ingest(DAY, settings)["columns_cast"] == 2
+    assert Lake(settings).read_day(EVENTS, DAY)["price"].to_list() == [499, None]
+
+
+def test_files_of_one_kind_may_differ_in_their_columns(settings: Settings, land: Land) -> None:
+    land(DAY, event("a"))
+    more = events_frame(event("b")).with_columns(mood=pl.lit("fine")).cast({"price": pl.Float64})
+    folder = day_folder(settings.landing, DAY)
+    more.write_parquet(folder / "events-001.parquet")
+    second = announced(folder / "events-001.parquet", rows=1)
+    told = json.loads((folder / NAME).read_text())
+    (folder / NAME).write_text(json.dumps({**told, "files": [*told["files"], second]}))
+    counts = ingest(DAY, settings)
+    assert (counts["events"], counts["columns_left_out"], counts["columns_cast"]) == (2, 1, 1)
+
+
+def test_a_file_torn_before_its_manifest_was_written_is_refused(
+    settings: Settings, land: Land
+) -> None:
+    land(DAY, event("a"))
+    folder = day_folder(settings.landing, DAY)
+    os.truncate(folder / "events-000.parquet", 200)
+    told = json.loads((folder / NAME).read_text())
+    files = [announced(folder / file["name"], file["rows"]) for file in told["files"]]
+    (folder / NAME).write_text(json.dumps({**told, "files": files}))
+    with pytest.raises(ContractViolation, match=r"events-000\.parquet cannot be read"):
+        ingest(DAY, settings)
+    assert nothing_written(settings)
 
 
 def test_a_breach_in_any_frame_writes_nothing(settings: Settings, land: Land) -> None:
