@@ -79,6 +79,7 @@ class Stream(IntEnum):
     HIDDEN_CUSTOMER = auto()
     STOP = auto()
     CHOICE = auto()
+    FAULT = auto()
 
 
 def _mixed(bits: Bits) -> Bits:
