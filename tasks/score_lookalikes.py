@@ -27,6 +27,8 @@ from tasks.lake.tables import (
     TABLES,
     THRESHOLD_CARDS,
 )
+from tasks.lookalikes.card import OFFERED
+from tasks.lookalikes.logged import log_model
 from tasks.lookalikes.picture import reliability_figure
 from tasks.lookalikes.registry import Segment, segment_of, segments
 from tasks.lookalikes.scoring import Evidence, Scored, score_people
@@ -66,7 +68,11 @@ def score_segment(day: date, settings: Settings, key: str) -> dict[str, int]:
     scored = score_people(plan, evidence_of(lake, plan), settings.lookalikes)
     track(scored)
     people = lake.write_day(LOOKALIKE_SCORES, day, scored.scores, key)
-    return {"people": people, "thresholds": lake.write_day(THRESHOLD_CARDS, day, scored.card, key)}
+    thresholds = lake.write_day(THRESHOLD_CARDS, day, scored.card, key)
+    if scored.model is not None:
+        live = scored.is_offered and superseded_by(lake, day) is None
+        log_model(settings, key, scored.model, day, live=live)
+    return {"people": people, "thresholds": thresholds}
 
 
 def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
@@ -85,7 +91,7 @@ def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
     if absent := [name for name in names if name not in lake.parts(THRESHOLD_CARDS, day)]:
         raise InputNotReady(f"{day}: no card of {', '.join(absent)}; clear their score_segment")
     cards = pl.concat([lake.read_day(THRESHOLD_CARDS, day, name) for name in names])
-    offered = cards.filter(pl.col("verdict") == "ok")[c.LOOKALIKE_SEGMENT].n_unique()
+    offered = cards.filter(pl.col("verdict") == OFFERED)[c.LOOKALIKE_SEGMENT].n_unique()
     return {"segments": len(names), "offered": offered, "refused": len(names) - offered}
 
 

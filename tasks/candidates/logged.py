@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -12,8 +12,11 @@ from tasks import columns as c
 from tasks import tracking
 from tasks.candidates.generator import Generator, Known
 from tasks.candidates.stored import save
+from tasks.registered import Served, register
 from tasks.settings import Settings
-from tasks.tracking import ALIAS
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "polars", "pydantic-settings", "safetensors", "scipy")
 _OWN_REQUIREMENTS = {"ease": ("threadpoolctl",), "sasrec": ("torch",)}
@@ -32,45 +35,41 @@ def log_model(settings: Settings, generator: Generator, known: Known, *, live: b
     with tracking.model_run(settings) as tracked, TemporaryDirectory() as folder:
         if tracked:
             save(generator, Path(folder))
-            number = _register(generator, folder, known)
-            if live:
-                _serve(generator.name, number)
+            register(_served(generator, Path(folder), known), live=live)
 
 
-def _serve(name: str, number: int) -> None:
-    import mlflow
-
-    mlflow.MlflowClient().set_registered_model_alias(_registered(name), ALIAS, str(number))
-
-
-def _registered(name: str) -> str:
-    return f"candidates_{name}"
-
-
-def _register(generator: Generator, folder: str, known: Known) -> int:
-    import mlflow
-
-    from tasks.candidates.served import K, answered
-
-    example = input_example(known)
-    answer = answered(generator, example, k=2)
-    info = mlflow.pyfunc.log_model(
-        name=generator.name,
-        python_model=str(Path(__file__).with_name("served.py")),
-        artifacts={"generator": folder},
-        pip_requirements=requirements(generator.name),
-        signature=mlflow.models.infer_signature(example.to_pandas(), answer, {"k": K}),
-        input_example=example.to_pandas(),
-        registered_model_name=_registered(generator.name),
-        metadata={"trained_through": str(known.through)},
+def _served(generator: Generator, folder: Path, known: Known) -> Served:
+    return Served(
+        name=f"candidates_{generator.name}",
+        code=Path(__file__).with_name("served.py"),
+        state=folder,
+        packages=requirements(generator.name),
+        signature=signature(),
+        example=input_example(known).to_pandas(),
+        through=known.through,
     )
-    return int(info.registered_model_version)
 
 
-def requirements(name: str) -> list[str]:
-    """Return what the generator needs, at the versions that fitted it."""
-    names = (*_REQUIREMENTS, *_OWN_REQUIREMENTS.get(name, ()))
-    return [f"{package}=={version(package)}" for package in sorted(names)]
+def requirements(name: str) -> tuple[str, ...]:
+    """Return the packages that the generator needs."""
+    return (*_REQUIREMENTS, *_OWN_REQUIREMENTS.get(name, ()))
+
+
+def signature() -> ModelSignature:
+    """Return the columns of requests and answers."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array
+
+    from tasks.candidates.served import ITEMS, K
+
+    texts = [ColSpec("string", name) for name in (c.USER_ID, c.CITY)]
+    answer = {c.USER_ID: "string", c.ITEM_ID: "string", c.SCORE: "double", c.RANK: "integer"}
+    return ModelSignature(
+        inputs=Schema([*texts, ColSpec(Array(DataType.string), ITEMS)]),
+        outputs=Schema([ColSpec(dtype, name) for name, dtype in answer.items()]),
+        params=ParamSchema([ParamSpec("k", DataType.long, K)]),
+    )
 
 
 def input_example(known: Known) -> pl.DataFrame:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
+
+# Not for types alone: MLflow reads the hints of `predict` when it runs this file.
+import pandas as pd
 import polars as pl
 
 from tasks import columns as c
 from tasks.candidates.generator import Generator, Requests
 from tasks.candidates.serving import recommend, seen
 from tasks.candidates.stored import load
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tasks.registered import STATE
 
 K = 100
 ITEMS = "items"
@@ -31,7 +32,7 @@ class Served(mlflow.pyfunc.PythonModel):
 
     def load_context(self, context: Any) -> None:  # noqa: ANN401 (MLflow's own class)
         """Read the state beside this file."""
-        self.generator = load(Path(context.artifacts["generator"]))
+        self.generator = load(Path(context.artifacts[STATE]))
 
     def predict(
         self,

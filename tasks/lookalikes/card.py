@@ -26,6 +26,8 @@ from tasks.settings import Lookalikes
 Counts = npt.NDArray[np.int64]
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Audiences of the grid, as shares of the people scored today."""
+OFFERED = "ok"
+"""The verdict of a card that offers thresholds."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def threshold_card(today: Array, judged: Judged, options: Lookalikes) -> pl.Data
         judged: the later window.
         options: the rules of the two suggestions.
     """
-    return _complete(_suggested(_grid(today, judged), options), judged.auc, "ok", None)
+    return _complete(_suggested(_grid(today, judged), options), judged.auc, OFFERED, None)
 
 
 def refusing_card(verdict: str, reason: str, auc: Estimate | None) -> pl.DataFrame:

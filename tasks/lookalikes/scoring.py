@@ -20,7 +20,7 @@ import polars as pl
 from tasks import columns as c
 from tasks.lake.tables import LOOKALIKE_SCORES
 from tasks.lookalikes.calibration import Calibrator, fit_calibrator
-from tasks.lookalikes.card import Judged, refusing_card, threshold_card
+from tasks.lookalikes.card import OFFERED, Judged, refusing_card, threshold_card
 from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
 from tasks.lookalikes.judgement import auc_of, calibration_metrics, refuse_degenerate
 from tasks.lookalikes.matrix import KEY, sparse_matrix, vocabulary
@@ -64,6 +64,12 @@ class Scored:
     metrics: dict[str, float] = field(default_factory=dict)
     judged: Judged | None = None
     drivers: pl.DataFrame | None = None
+    model: Calibrated | None = None
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether the card offers thresholds."""
+        return bool(self.card["verdict"][0] == OFFERED)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ def score_people(plan: Plan, evidence: Evidence, options: Lookalikes) -> Scored:
     judged = _judged(model, people[plan.card], evidence.features[plan.card])
     metrics = {**seeds, **_metrics(judged), "people": float(len(p))}
     scores = today.select(c.USER_ID).with_columns(pl.Series(c.PROBABILITY, p))
-    return Scored(scores, _card(p, judged, options), metrics, judged, drivers(model.model))
+    card = _card(p, judged, options)
+    return Scored(scores, card, metrics, judged, drivers(model.model), model)
 
 
 def _people(plan: Plan, evidence: Evidence, anchor: date) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks import tracking
+from tasks.registered import TRAINED_THROUGH, found, pinned
 from tasks.settings import Settings
 from tasks.tracking import ALIAS
 
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from catboost import CatBoost
 
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 EXPERIMENT = "retrain_ranker"
-TRAINED_THROUGH = "trained_through"
 DAY = "day"
 REQUIREMENTS = ("catboost", "mlflow", "numpy", "pandas")
 
@@ -140,7 +139,7 @@ class MLflowRegistry:
                 registered_model_name=self._name,
                 signature=infer_signature(example, model.predict(example)),
                 input_example=example,
-                pip_requirements=_pinned(REQUIREMENTS),
+                pip_requirements=pinned(REQUIREMENTS),
             )
         number = str(info.registered_model_version)
         for key, value in {DAY: day, TRAINED_THROUGH: through}.items():
@@ -166,34 +165,22 @@ class MLflowRegistry:
 
     def version(self, number: str) -> Version | None:
         """Return what is known of a version, None if there is no such one."""
-        return self._found(lambda: self._client.get_model_version(self._name, number))
+        return _known(found(lambda: self._client.get_model_version(self._name, number)))
 
     def serving(self) -> Version | None:
         """Return the live version, None before the first."""
-        return self._found(lambda: self._client.get_model_version_by_alias(self._name, ALIAS))
-
-    def _found(self, ask: Callable[[], Any]) -> Version | None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            found = ask()
-        except MlflowException as error:
-            if error.error_code in ABSENT:
-                return None
-            raise
-        return _version(str(found.version), found.tags)
+        ask = self._client.get_model_version_by_alias
+        return _known(found(lambda: ask(self._name, ALIAS)))
 
     def serve(self, number: str) -> None:
         """Make a version the live one."""
         self._client.set_registered_model_alias(self._name, ALIAS, number)
 
 
+def _known(found: Any) -> Version | None:  # noqa: ANN401 (MLflow's version)
+    return None if found is None else _version(str(found.version), found.tags)
+
+
 def _version(number: str, facts: dict[str, Any]) -> Version:
     days = {name: date.fromisoformat(facts[name]) for name in (DAY, TRAINED_THROUGH)}
     return Version(number, days[DAY], days[TRAINED_THROUGH])
-
-
-def _pinned(packages: tuple[str, ...]) -> list[str]:
-    from importlib.metadata import version
-
-    return [f"{package}=={version(package)}" for package in packages]

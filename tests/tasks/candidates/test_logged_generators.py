@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tasks import columns as c
 from tasks import tracking
 from tasks.candidates.fitting import fitted
 from tasks.candidates.generator import Known
-from tasks.candidates.logged import log_model, requirements
+from tasks.candidates.logged import log_model, requirements, signature
 from tasks.settings import Settings
 
 
@@ -19,13 +20,18 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
     small_shop: Known, small_settings: Settings, tmp_path: Path
 ) -> None:
     import mlflow
+    import mlflow.pyfunc
     import pandas as pd
 
     settings = small_settings.model_copy(
         update={"home": tmp_path, "mlflow_url": f"sqlite:///{tmp_path}/mlflow.db"}
     )
     generator = fitted("sasrec", small_shop, settings)
-    with tracking.task_run(settings, "train_candidates", "a try", {"day": str(date(2026, 3, 28))}):
+    with (
+        tracking.task_run(settings, "train_candidates", "a try", {"day": str(date(2026, 3, 28))}),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error", UserWarning)
         log_model(settings, generator, small_shop, live=True)
         log_model(settings, generator, small_shop, live=False)
     folder = mlflow.artifacts.download_artifacts("models:/candidates_sasrec/1")
@@ -35,10 +41,13 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
     client = mlflow.MlflowClient()
     assert client.get_model_version_by_alias("candidates_sasrec", "serving").version == 1
     model = mlflow.pyfunc.load_model("models:/candidates_sasrec@serving")
-    assert model.metadata.signature is not None
+    assert model.metadata.signature == signature()
     asked = pd.DataFrame({c.USER_ID: ["later"], c.CITY: ["north"], "items": [["i03", "i06"]]})
     answer = model.predict(asked, params={"k": 5})
     assert answer[c.RANK].tolist() == [1, 2, 3, 4, 5]
+    told = {one.name: one.type.to_numpy() for one in model.metadata.signature.outputs}
+    assert answer.dtypes[[c.SCORE, c.RANK]].to_dict() == {n: told[n] for n in (c.SCORE, c.RANK)}
+    assert list(answer.columns) == list(told)
     assert not set(answer[c.ITEM_ID]) & {"i03", "i06"}
 
 
@@ -50,7 +59,5 @@ def test_nothing_is_logged_when_nothing_is_tracked(
 
 
 @pytest.mark.parametrize(("name", "own"), [("ease", "threadpoolctl"), ("sasrec", "torch")])
-def test_requirements_are_pinned_and_hold_what_the_generator_needs(name: str, own: str) -> None:
-    pinned = dict(line.split("==") for line in requirements(name))
-    assert own in pinned
-    assert all(pinned.values())
+def test_requirements_hold_what_the_generator_needs(name: str, own: str) -> None:
+    assert own in requirements(name)

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tasks import columns as c
-from tasks import score_lookalikes
+from tasks import score_lookalikes, tracking
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
@@ -126,6 +126,26 @@ def test_only_absent_and_stale_features_are_written_again(month: Settings) -> No
     wider = month.lookalikes.model_copy(update={"window_days": 15})
     score_lookalikes.list_segments(LAST, month.model_copy(update={"lookalikes": wider}))
     assert feature_versions(month)[anchor] == before[anchor] + 1
+
+
+def test_the_alias_names_the_newest_day_that_nothing_supersedes(month: Settings) -> None:
+    import mlflow
+
+    forced = month.training.model_copy(update={"force": True})
+    tracked = month.model_copy(update={"mlflow_url": None})
+
+    def scored(day: date, settings: Settings) -> dict[str, str]:
+        with tracking.task_run(settings, "score_lookalikes", "a try", {}):
+            score_lookalikes.score_segment(day, settings, "bag_buyers")
+        registered = mlflow.MlflowClient().get_registered_model("lookalike_bag_buyers")
+        return {alias: str(number) for alias, number in registered.aliases.items()}
+
+    before = LAST - timedelta(days=1)
+    score_lookalikes.list_segments(before, month.model_copy(update={"training": forced}))
+    score_lookalikes.list_segments(LAST, month)
+    assert scored(before, tracked) == {}
+    assert scored(LAST, tracked) == {"serving": "2"}
+    assert scored(before, tracked.model_copy(update={"training": forced})) == {"serving": "2"}
 
 
 def test_a_card_of_a_short_history_refuses(loaded: Settings) -> None:
