@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-from-lock
 BENCHES := $(sort $(subst _,-,$(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))))
-# More options for pytest: make test OPTIONS="-k facets"
+# More options for pytest and benchmarks: make test OPTIONS="-k facets"
 OPTIONS ?=
 
 # Folder of public data, for demo-online-retail, tests and benchmarks.
@@ -98,10 +98,10 @@ lock: install ## compile requirements.in into requirements.lock (OPTIONS=--upgra
 
 bench: $(addprefix bench-,$(BENCHES)) ## every benchmark, one after the other
 
-bench-%: install ## one benchmark; its last line is one JSON object
+bench-%: install ## one benchmark; its last line is one JSON object (OPTIONS="--seeds 11,12")
 	@test -f tests/benchmarks/bench_$(subst -,_,$*).py || \
 	  { echo "no benchmark $*; there is: $(BENCHES)" >&2; exit 2; }
-	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py
+	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
 
 clean: ## remove caches and the environment; the data in .vitrina stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache spark-warehouse \

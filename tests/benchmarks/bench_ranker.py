@@ -1,100 +1,133 @@
 """How near the ranker comes to the truth: `make bench-ranker`; reach: 0.8 of the way to a ceiling.
 
-For each of SEEDS (never used in development) a shop of 30 days is simulated with the truth of every
-listing, its history is loaded, and rankers are fitted to the groups of the last day. E-NDCG@60 of
-the whole held-out lists of warm customers has the true P(cart | examined) as gain: no position, no
-luck. The ceiling is the same trees on the same rows and features, fitted to the true log-odds within
-each list (QueryRMSE).
-share = (ranker - sf_pos) / (ceiling - sf_pos). SEEDS=11 for a quick look.
+For each of --seeds (never used in development) and --worlds a shop of 30 days is simulated with the
+truth of every listing, its history is loaded, and models of three families are fitted to the same
+training rows of the last day: the ranker (boosted trees), a linear scorer (conditional logit within
+the list, the same features) and a sequence model (SASRec, on the events known the day before). All
+are judged by E-NDCG@60 on the whole held-out lists of warm customers; see `truth.py`.
+share = (ranker - sf_pos) / (ceiling - sf_pos). OPTIONS="--seeds 11" for a quick look.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import tempfile
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
 
 from tasks import columns as c  # noqa: E402
+from tasks.candidates.fitting import fitted as generator_fitted  # noqa: E402
+from tasks.candidates.interactions import known_on, requests_of  # noqa: E402
+from tasks.facets.design import Array, Design  # noqa: E402
+from tasks.facets.likelihood import penalised_fit, within_listing  # noqa: E402
 from tasks.lake.lake import Lake  # noqa: E402
-from tasks.lake.tables import RANKING_GROUPS  # noqa: E402
 from tasks.ranker import evaluation as ev  # noqa: E402
 from tasks.ranker import model as ranker  # noqa: E402
+from tasks.ranker.features import NUMBERS  # noqa: E402
 from tasks.ranker.groups import held_out_days  # noqa: E402
 from tasks.ranker.measure import intervals, ndcg_by_group, paired_gains  # noqa: E402
-from tasks.ranker.trial import fitted, seed_for, trained_rows  # noqa: E402
+from tasks.ranker.trial import fitted, trained_rows  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
-from tasks.simulator.delivery import simulate  # noqa: E402
-from tasks.simulator.parameters import DEFAULT  # noqa: E402
-from tasks.steps import run_dag  # noqa: E402
-from tests.benchmarks.measure import Bench  # noqa: E402
-from vitrina_airflow.history import load_history  # noqa: E402
+from tasks.simulator.parameters import world_named  # noqa: E402
+from tests.benchmarks.measure import Bench, asked  # noqa: E402
+from tests.benchmarks.truth import GAIN, LAST_DAY, ceiling, groups_with_truth  # noqa: E402
 
-LAST_DAY = date(2026, 9, 30)
-DAYS = 30
-CUSTOMERS, ITEMS = 3_000, 1_500
-LISTING_DAYS = 17
-GAIN = "p_cart_if_examined"
-CEILING = "ceiling"
-ORDERS = (ev.RANKER, CEILING, c.SF_POS, ev.POPULARITY, ev.LOGGED, ev.RANDOM)
-
-
-def groups_with_truth(settings: Settings, seed: int) -> pl.DataFrame:
-    """Simulate a shop and return the last day's ranking groups with the truth of each row."""
-    truth, first = settings.home / "truth", LAST_DAY - timedelta(days=DAYS - 1)
-    told = replace(DEFAULT, truth_sample=1.0)
-    simulate(settings.landing, truth, first, DAYS, CUSTOMERS, ITEMS, seed, parameters=told)
-    load_history(first, LAST_DAY - timedelta(days=1), LISTING_DAYS, settings)
-    for dag, step in (("build_features", "ingest"), ("retrain_ranker", "build_groups")):
-        run_dag(dag, LAST_DAY, settings, step)
-    groups = Lake(settings).read_day(RANKING_GROUPS, LAST_DAY)
-    known = pl.read_parquet(truth / "listings" / "*" / "*.parquet")
-    rows = known.select(pl.col(c.LISTING_ID).alias(c.GROUP_ID), c.ITEM_ID, GAIN)
-    return groups.join(rows, on=[c.GROUP_ID, c.ITEM_ID], how="inner")
+CEILING, LINEAR, SEQUENCE = "ceiling", "linear", "sequence"
+ORDERS = (
+    ev.RANKER, CEILING, LINEAR, SEQUENCE, c.SF_POS, ev.POPULARITY, ev.LOGGED, ev.RANDOM,
+)  # fmt: skip
+RIDGE = 10.0
+DRAWS = 1_000
 
 
 def judged(groups: pl.DataFrame, settings: Settings) -> pl.DataFrame:
     """Return each warm held-out list's E-NDCG@60 by order."""
     days = held_out_days(groups, settings.ranker)[:1]
     rows = trained_rows(groups, days[0])
-    odds = pl.col(GAIN) / (1.0 - pl.col(GAIN))
-    truly = rows.with_columns(odds.log().alias(c.LABEL), pl.lit(0.0).alias("log_examination"))
-    seed = seed_for(settings, "trees")
-    ceiling = ranker.fit(truly, settings.ranker, seed, settings.threads, "QueryRMSE")
-    models = {ev.RANKER: fitted(rows, settings), CEILING: ceiling}
     lists = ev.with_orders(ev.held_out(groups, days)).filter(ev.WARM)
+    trees = {ev.RANKER: fitted(rows, settings), CEILING: ceiling(rows, settings)}
     scores = [
-        ranker.score(model, lists, settings.threads).alias(name) for name, model in models.items()
+        ranker.score(model, lists, settings.threads).alias(name) for name, model in trees.items()
     ]
+    scores += [linear_scores(rows, lists), sequence_scores(lists, days[0], settings)]
     return ndcg_by_group(lists.with_columns(scores), ORDERS, settings.ranker.cutoff, GAIN)
 
 
-def main() -> None:
-    """Print E-NDCG@60 over all seeds, and the ranker's share of the way to the ceiling."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
-    seeds = [int(seed) for seed in os.environ.get("SEEDS", "11,12,13,14,15").split(",")]
-    bench, found = Bench("ranker"), []
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder, bench.timed(f"seed_{seed}"):
-            settings = Settings(home=Path(folder), mlflow_url="")
-            lists = judged(groups_with_truth(settings, seed), settings)
-        found.append(lists.with_columns(pl.format(f"{seed}/{{}}", c.USER_ID).alias(c.USER_ID)))
-    lists, draws = pl.concat(found), 1_000
-    for name, there in intervals(lists, ORDERS, draws, seed=0).items():
-        bench.note(**{name: f"{there.value:.4f} [{there.low:.4f}, {there.high:.4f}]"})
-    gain = paired_gains(lists, c.SF_POS, [ev.POPULARITY], draws, seed=0)[ev.POPULARITY]
-    bench.note(sf_pos_over_popularity=f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
-    mean = {name: lists[name].mean() for name in ORDERS}
+def linear_scores(rows: pl.DataFrame, lists: pl.DataFrame) -> pl.Series:
+    """Return x b of a conditional logit of the cart within the list, position as offset."""
+    rows = ranker.in_order(rows)
+    x, scales = standardised(rows)
+    listing = rows[c.GROUP_ID].rle_id().cast(pl.Int64).to_numpy()
+    label, offset = rows[c.LABEL].cast(pl.Float64), rows["log_examination"]
+    design = Design((), x, label.to_numpy(), offset.to_numpy(), listing, listing, 0)
+    coefficients = penalised_fit(within_listing, design, np.full(x.shape[1], RIDGE))
+    return pl.Series(LINEAR, standardised(lists, scales)[0] @ coefficients)
+
+
+def standardised(
+    rows: pl.DataFrame, scales: tuple[Array, Array] | None = None
+) -> tuple[Array, tuple[Array, Array]]:
+    """Return the numeric features, logs of counts, absent ones as usual ones and a flag."""
+    values = rows.select(pl.col(NUMBERS).cast(pl.Float64)).to_numpy()
+    values = np.sign(values) * np.log1p(np.abs(values))
+    mean, spread = scales or (np.nanmean(values, axis=0), np.nanstd(values, axis=0))
+    mean, spread = np.nan_to_num(mean), np.where(np.nan_to_num(spread) > 1e-9, spread, 1.0)
+    absent = np.isnan(values)
+    x = np.hstack([np.where(absent, 0.0, (values - mean) / spread), absent.astype(np.float64)])
+    return x, (mean, spread)
+
+
+def sequence_scores(lists: pl.DataFrame, day: date, settings: Settings) -> pl.Series:
+    """Return SASRec's score of each row, fitted on what was known the day before `day`."""
+    known = known_on(Lake(settings), day - timedelta(days=1), settings.candidates)
+    model = generator_fitted("sasrec", known, settings)
+    requests = requests_of(known, lists[c.USER_ID])
+    scores = model.scores(requests)
+    rows = pl.DataFrame(
+        {
+            c.USER_ID: requests.users[c.USER_ID].gather(
+                np.repeat(np.arange(len(scores)), scores.shape[1])
+            ),
+            c.ITEM_ID: pl.concat([model.item_ids] * len(scores)),
+            SEQUENCE: np.where(np.isfinite(scores), scores, np.nan).ravel(),
+        }
+    )
+    return lists.join(rows, on=[c.USER_ID, c.ITEM_ID], how="left", maintain_order="left")[SEQUENCE]
+
+
+def note(bench: Bench, world: str, lists: pl.DataFrame) -> None:
+    """Record a world's orders with intervals, and the ranker's share of the way to the ceiling."""
+    bench.intervals(world, intervals(lists, ORDERS, DRAWS, seed=0))
+    for better, others in ((ev.RANKER, [c.SF_POS, LINEAR, SEQUENCE]), (c.SF_POS, [ev.POPULARITY])):
+        gains = paired_gains(lists, better, others, DRAWS, seed=0)
+        bench.intervals(f"{world}/{better}_over", gains, "+.4f")
+    mean = dict(zip(ORDERS, lists.select(ORDERS).mean().row(0), strict=True))
     way = mean[CEILING] - mean[c.SF_POS]
-    bench.note(lists=lists.height, share=round((mean[ev.RANKER] - mean[c.SF_POS]) / way, 3))
+    share = round((mean[ev.RANKER] - mean[c.SF_POS]) / way, 3)
+    bench.note(**{f"{world}/lists": lists.height, f"{world}/share": share})
+
+
+def main() -> None:
+    """Print E-NDCG@60 over all seeds for each world."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
+    wanted, bench = asked(seeds="11,12,13,14,15", worlds="default,rough"), Bench("ranker")
+    bench.note(last_day=str(LAST_DAY), seeds=str(wanted.seeds))
+    for world in wanted.worlds:
+        found = []
+        bench.note(**{f"{world}/digest": world_named(world).digest})
+        for seed in wanted.seeds:
+            with tempfile.TemporaryDirectory() as folder, bench.timed(f"{world}/{seed}"):
+                settings = Settings(home=Path(folder), mlflow_url="")
+                lists = judged(groups_with_truth(settings, world, seed), settings)
+            found.append(lists.with_columns(pl.format(f"{seed}/{{}}", c.USER_ID).alias(c.USER_ID)))
+        note(bench, world, pl.concat(found))
     bench.finish()
 
 

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import psutil
 
+from tasks.ranker.measure import Interval
+
 Figure = float | int | str
+
+
+def asked(seeds: str, worlds: str = "default") -> argparse.Namespace:
+    """Return the command line's `seeds` and `worlds`; these are the defaults.
+
+    Figures that are quoted use seeds that were never used while developing: 11 to 99.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=_numbers, default=_numbers(seeds), help="11,12,13")
+    parser.add_argument("--worlds", type=_names, default=_names(worlds), help="default,rough")
+    return parser.parse_args()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _names(text: str) -> list[str]:
+    # A break's own comma stands behind a colon: default,rough:cascade+heavy_tails.
+    return [part.replace("+", ",") for part in text.split(",")]
 
 
 @dataclass
@@ -35,6 +58,12 @@ class Bench:
     def note(self, **figures: Figure) -> None:
         """Record figures as they are."""
         self.figures |= figures
+
+    def intervals(self, prefix: str, found: Mapping[str, Interval], form: str = ".4f") -> None:
+        """Record estimates with their 95% intervals; `form` is that of each number."""
+        for name, there in found.items():
+            value, low, high = (format(x, form) for x in (there.value, there.low, there.high))
+            self.figures[f"{prefix}/{name}"] = f"{value} [{low}, {high}]"
 
     def finish(self) -> None:
         """Print the figures as one JSON object, the process's peak memory and machine included."""
