@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
+import polars as pl
+
 from tasks.features.checks import check_day
-from tasks.features.counters import counted
+from tasks.features.counters import counters
+from tasks.lake.contracts import Table
 from tasks.lake.lake import WHOLE, Lake
 from tasks.lake.tables import DATA_CHECKS, EVENTS, SET_ASIDE_EVENTS, USER_SEGMENTS
 from tasks.landing.ingest import check_rows, received
+from tasks.progress import Progress
 from tasks.segments.ranking import evidence, ranked
 from tasks.segments.rules import user_segments
 from tasks.settings import Settings
@@ -43,10 +48,20 @@ def count_interactions(day: date, settings: Settings) -> dict[str, int]:
         InputNotReady: a day of the windows has no events or snapshots yet.
     """
     lake = Lake(settings)
-    tables = counted(lake, day, settings.features) | {
-        USER_SEGMENTS: user_segments(evidence(lake, day), settings.segments)
-    }
+    tables = selected(
+        counters(lake, day, settings.features)
+        | {USER_SEGMENTS: lambda: user_segments(evidence(lake, day), settings.segments)}
+    )
     return {table.name: lake.write_day(table, day, rows) for table, rows in tables.items()}
+
+
+def selected(selects: dict[Table, Callable[[], pl.DataFrame]]) -> dict[Table, pl.DataFrame]:
+    """Return the rows of every table, logging each SELECT."""
+    progress, found = Progress("select", len(selects)), {}
+    for table, select in selects.items():
+        found[table] = select()
+        progress.piece(f"{table.name}: {found[table].height:,} rows")
+    return found
 
 
 def rank_segments(day: date, settings: Settings) -> dict[str, int]:

@@ -12,6 +12,7 @@ training are served like all others; an empty history has no score.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -25,6 +26,8 @@ from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Req
 from tasks.settings import Candidates
 
 log = logging.getLogger(__name__)
+
+Floats64 = NDArray[np.float64]
 
 
 class Ease(Generator):
@@ -91,7 +94,17 @@ def closed_form(matrix: sparse.csr_matrix, regularisation: float) -> Floats:
     """Return B: the item-to-item weights with a zero diagonal."""
     gram = (matrix.T @ matrix).toarray()
     gram[np.diag_indices_from(gram)] += regularisation
-    inverse = np.linalg.inv(gram)
+    inverse = inverted(gram)
     weights = inverse / -np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     return np.asarray(weights, dtype=np.float32)
+
+
+def inverted(gram: Floats64) -> Floats64:
+    """Return the inverse, logging its size before and the seconds it took after."""
+    items, started = len(gram), time.monotonic()
+    log.info("ease: inverting %d x %d items, %.2f GB", items, items, 2 * gram.nbytes / 1e9)
+    inverse: Floats64 = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    seconds = time.monotonic() - started
+    log.info("ease: inverted %d x %d items in %.1f s", items, items, seconds)
+    return inverse

@@ -13,7 +13,6 @@ published where the lower end of b_sf_pos's interval is above 0; otherwise the s
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -34,9 +33,8 @@ from tasks.facets.design import (
     within_spreads,
 )
 from tasks.lake.tables import FACET_WEIGHTS
+from tasks.progress import Progress
 from tasks.settings import Facets
-
-log = logging.getLogger(__name__)
 
 Source = Literal["listings", "purchases"]
 FROM_PURCHASES = "no impressions: fitted on purchases beside items that others bought that day"
@@ -91,12 +89,14 @@ def facet_weights(
         seed: of the bootstrap.
     """
     parts = [FACET_WEIGHTS.empty()]
-    for (group,), names in sorted(attributes.group_by(c.CATEGORY_GROUP)):
+    groups = sorted(attributes.group_by(c.CATEGORY_GROUP))
+    progress = Progress("facet weights", len(groups) * len(METHODS))
+    for (group,), names in groups:
         mine = rows.filter(pl.col(c.CATEGORY_GROUP) == group)
         for method in METHODS:
             fitted = _fitted(method, mine, features, options, source, seed)
             parts.append(_of_group(fitted, names, method.name))
-            log.info("facet weights: %s, %s: %s", group, method.name, fitted.summary)
+            progress.piece(f"{group}, {method.name}: {fitted.summary}")
     return pl.concat(parts)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -26,14 +28,14 @@ SNAPSHOT_DAYS = 7
 """A snapshot of this many days ago still describes the shop when the nights since were empty."""
 
 
-def counted(lake: Lake, day: date, options: Features) -> dict[Table, pl.DataFrame]:
-    """Return the rows of each table that counts the events known on `day`."""
+def counters(lake: Lake, day: date, options: Features) -> dict[Table, Callable[[], pl.DataFrame]]:
+    """Return what gives the rows of each table that counts the events known on `day`."""
     return {
-        ITEM_FEATURES: item_features(lake, day, options),
-        USER_FEATURES: user_features(lake, day, options),
-        USER_ITEM_FEATURES: user_item_features(lake, day),
-        DEMAND_LAGS: demand_lags(lake, day),
-        USER_SEQUENCES: user_sequences(lake, day, options),
+        ITEM_FEATURES: partial(item_features, lake, day, options),
+        USER_FEATURES: partial(user_features, lake, day, options),
+        USER_ITEM_FEATURES: partial(user_item_features, lake, day),
+        DEMAND_LAGS: partial(demand_lags, lake, day),
+        USER_SEQUENCES: partial(user_sequences, lake, day, options),
     }
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.progress import Progress
+
 log = logging.getLogger(__name__)
 
 Array = npt.NDArray[np.float64]
@@ -47,16 +49,25 @@ def chosen_ridge(x: Any, y: Array, person: Codes) -> float:  # noqa: ANN401 (den
         y: labels 0.0 and 1.0.
         person: a code per customer, so that nobody is in two folds.
     """
-    losses = {ridge: _left_out_loss(x, y, person % FOLDS, ridge) for ridge in RIDGES}
+    progress = Progress("look-alike: ridge", len(RIDGES) * FOLDS)
+    losses = {ridge: _left_out_loss(x, y, person % FOLDS, ridge, progress) for ridge in RIDGES}
     log.info("look-alike: log loss by ridge %s", {r: round(v, 5) for r, v in losses.items()})
     return min(RIDGES, key=lambda ridge: losses[ridge])
 
 
-def _left_out_loss(x: Any, y: Array, fold: Codes, ridge: float) -> float:  # noqa: ANN401
+def _left_out_loss(
+    x: Any,  # noqa: ANN401 (dense or sparse)
+    y: Array,
+    fold: Codes,
+    ridge: float,
+    progress: Progress,
+) -> float:
     total = 0.0
-    for left_out in (fold == number for number in range(FOLDS)):
+    for number in range(FOLDS):
+        left_out = fold == number
         odds = fit_classifier(x[~left_out], y[~left_out], ridge).log_odds(x[left_out])
         total += float(np.sum(np.logaddexp(0, odds) - y[left_out] * odds))
+        progress.piece(f"{ridge:g} without fold {number + 1}, {len(odds):,} rows left out")
     return total / len(y)
 
 
