@@ -108,9 +108,9 @@ def read_manifest(landing: Path, day: date) -> Manifest:
         ContractViolation: a file is absent, torn or edited, or the manifest itself is.
     """
     path = day_folder(landing, day) / NAME
-    if not path.exists():
+    manifest = announced(landing, day)
+    if manifest is None:
         raise InputNotReady(f"landing day {day} has not been delivered: {path} is absent")
-    manifest = _parsed(path)
     faults = [fault for file in manifest.files if (fault := _fault(path.parent, file))]
     if faults:
         raise ContractViolation(
@@ -118,6 +118,16 @@ def read_manifest(landing: Path, day: date) -> Manifest:
             " manifest: " + "; ".join(faults[:3])
         )
     return manifest
+
+
+def announced(landing: Path, day: date) -> Manifest | None:
+    """Return the newest manifest of `day`, its files unchecked; None when there is none.
+
+    Raises:
+        ContractViolation: the manifest cannot be read.
+    """
+    path = day_folder(landing, day) / NAME
+    return _parsed(path) if path.exists() else None
 
 
 def _parsed(path: Path) -> Manifest:

@@ -1,14 +1,15 @@
 """Simulated days written to landing, and their truth beside it.
 
 A shop goes on where it was left: `simulate` for later days gives the bytes that one longer run
-would have given.
+would have given. Faults are kept with the truth as they are ordered, since some outlast their day.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from time import monotonic
@@ -16,14 +17,17 @@ from time import monotonic
 import polars as pl
 
 from tasks import columns as c
-from tasks.errors import VitrinaError
-from tasks.landing.manifest import landing_days, read_manifest, write_landing_day
+from tasks.errors import VitrinaError, WrongCall
+from tasks.landing.manifest import announced, day_folder, landing_days, write_landing_day
 from tasks.simulator import truth as truths
+from tasks.simulator.ordered_faults import FAULTS, Frames, Orders, damage, delivered, in_order
 from tasks.simulator.parameters import DEFAULT, Parameters
 from tasks.simulator.shop import Shop
 
 log = logging.getLogger(__name__)
 SOURCE = "simulator"
+FAULTS_FILE = "faults.json"
+HIT_FILE = "events-000.parquet"
 Facts = dict[str, dict[str, str | int]]
 
 
@@ -40,7 +44,7 @@ def simulate(  # noqa: PLR0913, PLR0917 (the command's options)
     items: int,
     seed: int,
     *,
-    empty_days: Collection[date] = (),
+    faults: Mapping[date, Collection[str]] | None = None,
     parameters: Parameters = DEFAULT,
 ) -> dict[str, int | str]:
     """Write landing days through `first_day + days - 1` and return how many rows of what.
@@ -49,16 +53,19 @@ def simulate(  # noqa: PLR0913, PLR0917 (the command's options)
 
     Raises:
         OtherShop: the folders hold another shop, or truth would lie under landing.
+        WrongCall: `faults` names a fault there is not, or a day that cannot have it.
     """
     refuse_mixing(landing, truth)
+    last = first_day + timedelta(days - 1)
+    asked = _checked(faults or {}, first_day, last)
     opened = _opening_day(truth, first_day)
     shop = Shop.opened(seed, opened, customers, items, parameters).resumed(truth / truths.STATE)
     facts = _agreed_facts(landing, truth, shop, seed, items)
-    last = first_day + timedelta(days - 1)
+    orders = _agreed_orders(truth, asked, shop.next_day)
     counts: Counter[str] = Counter(days=0, events=0)
     started, todo = monotonic(), max((last - shop.next_day).days + 1, 0)
     while shop.next_day <= last:
-        counts.update(_deliver(landing, truth, shop, facts, shop.next_day in empty_days))
+        counts.update(_deliver(landing, truth, shop, facts, orders))
         _log_pace(shop.next_day - timedelta(1), counts, todo, monotonic() - started)
     truths.write_traits(truth, shop)
     return {"first_day": str(opened), "last_day": str(shop.next_day - timedelta(1)), **counts}
@@ -107,23 +114,62 @@ def _refuse_gaps(landing: Path, shop: Shop) -> None:
         )
 
 
+def _checked(faults: Mapping[date, Collection[str]], first: date, last: date) -> Orders:
+    outside = sorted(day for day in faults if not first <= day <= last)
+    unheard = sorted({name for names in faults.values() for name in names} - set(FAULTS))
+    if outside:
+        raise WrongCall(f"no fault on {outside[0]}: the days to simulate are {first} to {last}")
+    if unheard:
+        raise WrongCall(f"no fault {unheard[0]!r}; there are {', '.join(FAULTS)}")
+    return {day: in_order(set(names)) for day, names in faults.items()}
+
+
+def _agreed_orders(truth: Path, asked: Orders, next_day: date) -> Orders:
+    """Return the faults of all days, those ordered before included, and keep them."""
+    known = _orders(truth)
+    for day, names in asked.items():
+        before = known.get(day, ())
+        if (day < next_day or day in known) and before != names:
+            raise WrongCall(
+                f"{day} has been ordered with {', '.join(before) or 'no fault'}, not with"
+                f" {', '.join(names)}; remove landing and truth to start anew"
+            )
+    orders = dict(sorted({**known, **asked}.items()))
+    if orders != known:
+        text = json.dumps({str(day): names for day, names in orders.items()}, indent=1)
+        (truth / FAULTS_FILE).write_text(text)
+    return orders
+
+
+def _orders(truth: Path) -> Orders:
+    path = truth / FAULTS_FILE
+    known = json.loads(path.read_text()) if path.exists() else {}
+    return {date.fromisoformat(day): tuple(names) for day, names in known.items()}
+
+
 def _deliver(
-    landing: Path, truth: Path, shop: Shop, facts: dict[str, str | int], empty: bool
+    landing: Path, truth: Path, shop: Shop, facts: dict[str, str | int], orders: Orders
 ) -> dict[str, int]:
     day = shop.next_day
-    frames, rows = shop.simulate_day(day, empty)
-    _land(landing, day, frames, {SOURCE: facts})
+    frames, rows = shop.simulate_day(day)
+    versions, later = delivered(shop.world, day, frames, orders)
+    if later.height:
+        shop.undelivered = pl.concat([shop.undelivered, later])
+    _land(landing, day, versions, {SOURCE: facts})
+    damage(day_folder(landing, day) / HIT_FILE, orders.get(day, ()))
     truths.write_day(truth, day, rows)
     shop.save(truth / truths.STATE)
-    return {"days": 1, "events": frames["events"].height, **_by_type(frames["events"])}
+    landed = versions[-1]["events"]
+    return {"days": 1, "events": landed.height, **_by_type(landed)}
 
 
-def _land(landing: Path, day: date, frames: dict[str, pl.DataFrame], facts: Facts) -> None:
-    """Write a landing day, unless a run that was killed before it saved the state has."""
-    if day not in landing_days(landing):
-        write_landing_day(landing, day, frames, source=SOURCE, facts=facts)
-    elif read_manifest(landing, day).facts != facts:
+def _land(landing: Path, day: date, versions: list[Frames], facts: Facts) -> None:
+    """Write the versions of a landing day that a run, killed before it saved the state, has not."""
+    there = announced(landing, day)
+    if there and there.facts != facts:
         raise OtherShop(f"{landing} has {day} from another source; name another folder")
+    for frames in versions[there.version if there else 0 :]:
+        write_landing_day(landing, day, frames, source=SOURCE, facts=facts)
 
 
 def _by_type(events: pl.DataFrame) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What goes wrong between shop and landing: late events, duplicates, bots, staff, empty days.
+"""What goes wrong between shop and landing of itself: late events, duplicates, bots, staff.
 
 An event is received seconds after it happened, or, when late, one to three days after. A duplicate
 is the same event received again, seconds or a day later. The first received stands.
@@ -80,16 +80,14 @@ def account_events(world: World, day: date) -> pl.DataFrame:
     active = [int(bot) for bot in bots[drawn < world.parameters.bot_days]]
     hours = {bot: 1 + bot % 20 for bot in active}
     parts = [
-        _rush(world, day, bot, world.parameters.bot_events, hours[bot], 3_400) for bot in active
+        rush(world, day, bot, world.parameters.bot_events, hours[bot], 3_400) for bot in active
     ]
     if day.weekday() == STAFF_WEEKDAY:
-        parts.append(
-            _rush(world, day, staff, world.parameters.staff_events, 8, STAFF_HOURS * 3_600)
-        )
+        parts.append(rush(world, day, staff, world.parameters.staff_events, 8, STAFF_HOURS * 3_600))
     return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA).drop(c.RECEIVED_AT)
 
 
-def _rush(
+def rush(
     world: World, day: date, account: int, count: int, hour: int, seconds: int
 ) -> pl.DataFrame:
     """Return `count` views of one account at an even pace from `hour` on."""

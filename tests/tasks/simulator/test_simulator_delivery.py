@@ -192,14 +192,6 @@ def test_the_quiet_night_is_quiet(home: Path) -> None:
     assert by_day[quiet] < 0.4 * by_day[quiet - timedelta(1)]
 
 
-def test_an_empty_day_lands_a_manifest_without_events(tmp_path: Path) -> None:
-    empty = FIRST + timedelta(1)
-    simulate(tmp_path / "landing", tmp_path / "truth", FIRST, 3, **SIZE, empty_days=[empty])
-    assert read_manifest(tmp_path / "landing", empty).of_kind("events")[0].rows == 0
-    assert landed(tmp_path, "events", empty + timedelta(1)).height > 0
-    assert (landed(tmp_path, "items", empty).height) > 0
-
-
 def test_orders_follow_carts_and_returns_follow_orders(home: Path) -> None:
     events = of_people(home).select(c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.TS)
     firsts = {
