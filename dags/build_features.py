@@ -14,7 +14,8 @@ Tasks: **ingest** takes in the delivery, **count_interactions** counts it by ite
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | the day's manifest, or an earlier day, is absent | retries for 3 h by itself; then ask the shop's export, or backfill the days it names |
-| `ContractViolation` | delivery or tables break a rule | the message names the rule; clearing alone does not help: have the delivery corrected (a new manifest version), then clear `ingest` |
+| `ContractViolation` | delivery or tables break a rule | the message names the rule; clearing alone does not help: have the delivery corrected (a new manifest version), then clear `ingest`. Where it is the usual rows and the delivery is right all the same: start Airflow with `VITRINA_ACCEPT_ROW_COUNTS=true` for about four nights, and clear |
+| `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | look for a delivery of unusual size, then clear |
 | `anything else` | a bug | page the owner with the log; the day before stays in use |
@@ -29,8 +30,7 @@ is released: page the owner.
 - **Many days**: **Trigger**, **Backfill**, the range, **Max Active Runs** 2, **All Runs** for days that ran; the rest follows.
 - **Train superseded days too**: switch **force_training** on; in a backfill also tick **Override parameters on existing
   runs**, or Airflow leaves the switch out.
-- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
-  chain stops there.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): the chain would stop there.
 """  # noqa: E501
 
 from __future__ import annotations

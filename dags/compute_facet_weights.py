@@ -13,6 +13,7 @@ day, superseded or not, and wakes retrain_ranker.
 | --- | --- | --- |
 | `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | preferences or weights break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
+| `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower `VITRINA_FACETS__BOOTSTRAPS`, then clear |
 | `anything else` | a bug | page the owner with the log; yesterday's weights stay in use |
@@ -26,8 +27,7 @@ After that, page the owner.
 - **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
 - **Many days**: backfill build_features; this DAG follows by itself, day by day.
 - **force_training** changes nothing here; it is sent on to retrain_ranker.
-- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
-  chain stops there.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): the chain would stop there.
 """  # noqa: E501
 
 from __future__ import annotations

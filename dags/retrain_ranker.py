@@ -14,6 +14,7 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 | `InputNotReady` | a listing day, its features or its labels are absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | groups or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `QualityGateFailed` | the gate refused: weaker than the live model, or too good to be true | nothing at night, the live model stays; in the morning read the sentence after the error. Too good: look for a leak, and if there is none, trigger the day again with why in **accept_reason** |
+| `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower `VITRINA_RANKER__LISTING_DAYS`, then clear |
 | `anything else` | a bug | page the owner with the log; the live model stays |
@@ -29,8 +30,7 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 - **Accept a model that is too good**: trigger its day and type why into **accept_reason**, which is recorded; where a
   newer day has landed since, also switch **force_training** on.
 - **Roll back**: trigger rollback_ranker.
-- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
-  chain stops there.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): the chain would stop there.
 """  # noqa: E501
 
 from __future__ import annotations

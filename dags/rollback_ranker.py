@@ -12,6 +12,7 @@ version that was left is no incumbent any more, and the next model that passes t
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `ContractViolation` | no reason is given, or nothing was live before | trigger it again with **rollback_reason**; where nothing was live before, page the owner |
+| `DiskFull` | too little room to write down the move, which may have happened | make room on the lake's disk, then see whether the alias moved: the page of the model in MLflow says so |
 | `process killed` | the machine is short of memory | look at the last row of `alias_moves`, since the alias may have moved; then trigger it again if it has not |
 | `timeout` | the registry does not answer | look at the MLflow server, then at `alias_moves` as above |
 | `anything else` | a bug | page the owner with the log |

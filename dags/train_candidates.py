@@ -1,7 +1,7 @@
 """Train the candidate generators and write the items that each proposes to each active customer.
 
 - **Reads** events up to the day, items, item_attributes, user_sequences, item_features.
-- **Writes** candidates, candidate_metrics, item_embeddings, user_embeddings.
+- **Writes** candidates, candidate_metrics, item_embeddings, user_embeddings; a model version per generator.
 - **Users** retrain_ranker, the ranking service, the release.
 - **Runs** after build_features, for the same day. Normal: 6 minutes.
 
@@ -14,6 +14,7 @@ Tasks: **list_generators** lists those that train today (none: superseded), **tr
 | `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | candidates or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
 | `QualityGateFailed` | a generator is degenerate | do not clear; the newest candidates that passed stay in use |
+| `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower the generator's epochs in the settings, then clear |
 | `anything else` | a bug | page the owner with the log; the newest candidates stay in use |
@@ -27,8 +28,7 @@ waits for this day. After 24 h, page the owner.
 - **One day**: **Trigger**, **Advanced Options**, **Partition Key** 2026-01-31.
 - **Many days**: backfill build_features; this DAG follows by itself, day by day.
 - **Train superseded days too**: switch **force_training** on, in that backfill or here.
-- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): it sends no event, and the
-  chain stops there.
+- Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): the chain would stop there.
 """  # noqa: E501
 
 from __future__ import annotations
