@@ -40,16 +40,17 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The result of one logical day; `headline` is what a hurried reader takes away."""
+    """A day's result; `headline` is what a hurried reader takes away, `subject` whose result."""
 
     day: date
     headline: tuple[str, ...]
     sections: tuple[Section, ...]
+    subject: str = "Vitrina"
 
     @property
     def title(self) -> str:
         """What the browser's tab and the first line say."""
-        return f"Vitrina, {self.day:%d %B %Y}"
+        return f"{self.subject}, {self.day:%d %B %Y}"
 
 
 def cell(value: object) -> str:
@@ -176,10 +177,10 @@ def data_uri(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
 
 
-def write_html(page: Page, settings: Settings) -> Path:
-    """Write `<day>.html` into the reports folder at once, never half, and return where."""
+def write_html(page: Page, settings: Settings, stem: str = "") -> Path:
+    """Write `<stem><day>.html` into the reports folder at once, never half, and return where."""
     settings.reports.mkdir(parents=True, exist_ok=True)
-    target = settings.reports / f"{page.day.isoformat()}.html"
+    target = settings.reports / f"{stem}{page.day.isoformat()}.html"
     draft = target.with_suffix(".html.part")
     draft.write_text(html(page), encoding="utf-8")
     return draft.replace(target)

@@ -274,7 +274,7 @@ class Shop:
         examined = behaviour.p_examined(self.world, met)
         stop = examined * p_stop(self.world, utility, view, cart)
         return lists_frame(self.world, plan, lists).with_columns(
-            self.world.customers.ids.gather(met.customer),
+            self.world.customers.ids.gather(met.customer).alias(c.USER_ID),
             pl.Series(c.P_EXAMINED, examined * p_reached(lists.request, stop)),
             pl.Series("p_cart_if_examined", view * cart),
             pl.Series("utility", utility),
