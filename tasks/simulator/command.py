@@ -4,23 +4,45 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from datetime import date, timedelta
+from math import exp, log
 from pathlib import Path
 from textwrap import fill, indent
 
 from tasks.settings import Settings
+from tasks.simulator.breaks import NAMES
 from tasks.simulator.delivery import simulate
 from tasks.simulator.ordered_faults import FAULTS
+from tasks.simulator.parameters import DEFAULT, Parameters, world_named
 
 WIDTH = 92
+FEWEST, MOST = 300, 5_000_000
+FEWEST_ITEMS, MOST_ITEMS = 200, 500_000
+REPORT_STEM = "shop-"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument("--days", type=int, default=30, help="days to write, the last one included")
     parser.add_argument("--last-day", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
-    parser.add_argument("--customers", type=int, default=3_000)
-    parser.add_argument("--items", type=int, default=1_500, help="items on the opening day")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=3_000,
+        help=f"customers, {FEWEST} to {MOST:,}; items follow, {FEWEST_ITEMS} to {MOST_ITEMS:,}",
+    )
+    parser.add_argument("--items", type=int, help="items on the opening day, if not as many")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument(
+        "--world",
+        type=_world,
+        default=DEFAULT,
+        help=f"default, rough, or rough:NAME,... of {', '.join(NAMES)}",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="land nothing; write a page with pictures of both worlds of this seed",
+    )
     parser.add_argument(
         "--truth", type=Path, default=None, help="folder of the truth; default: truth below home"
     )
@@ -34,6 +56,26 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.formatter_class = RawDescriptionHelpFormatter
     parser.epilog = "\n".join(["faults, and what ingest does with them:", *_told()])
+
+
+def _size(text: str) -> int:
+    customers = int(text.replace("_", ""))
+    if not FEWEST <= customers <= MOST:
+        raise ArgumentTypeError(f"{customers} customers; there may be {FEWEST} to {MOST:,}")
+    return customers
+
+
+def items_of(customers: int) -> int:
+    """Return how many items a shop of that size has: a straight line between logs."""
+    share = log(customers / FEWEST) / log(MOST / FEWEST)
+    return round(exp(log(FEWEST_ITEMS) + share * log(MOST_ITEMS / FEWEST_ITEMS)))
+
+
+def _world(name: str) -> Parameters:
+    try:
+        return world_named(name)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _ordered(text: str) -> tuple[date, str]:
@@ -53,14 +95,16 @@ def _told() -> list[str]:
 
 def run(args: Namespace, settings: Settings) -> int:
     """Simulate into the landing folder of `settings` and print what was written."""
+    if args.report:
+        return _report(args, settings)
     first_day = args.last_day - timedelta(args.days - 1)
     truth = args.truth or settings.home / "truth"
     faults: dict[date, set[str]] = {}
     for day, name in args.fault:
         faults.setdefault(day, set()).add(name)
     summary = simulate(
-        settings.landing, truth, first_day, args.days, args.customers, args.items, args.seed,
-        faults=faults,
+        settings.landing, truth, first_day, args.days, args.size,
+        args.items or items_of(args.size), args.seed, faults=faults, parameters=args.world,
     )  # fmt: skip
     print(
         "\n".join(
@@ -68,4 +112,15 @@ def run(args: Namespace, settings: Settings) -> int:
             for name, value in summary.items()
         )
     )
+    return 0
+
+
+def _report(args: Namespace, settings: Settings) -> int:
+    # Pictures take seconds to import, which `--help` need not wait for.
+    from tasks.report.page import text, write_html
+    from tasks.simulator.report import page
+
+    found = page(args.seed, args.last_day, settings)
+    print(text(found))
+    print(f"The same with pictures: {write_html(found, settings, REPORT_STEM)}")
     return 0

@@ -55,13 +55,9 @@ def _microseconds(seconds: Floats) -> pl.Series:
     return pl.Series((seconds * 1e6).astype(np.int64)).cast(pl.Duration("us"))
 
 
-def deliveries(pool: pl.DataFrame, day: date, empty: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return what is received on `day`, an empty day nothing, and what is received later."""
+def deliveries(pool: pl.DataFrame, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what is received on `day`, and what is received later."""
     tomorrow = midnight(day + timedelta(1))
-    if empty:
-        pool = pool.with_columns(
-            pl.max_horizontal(c.RECEIVED_AT, pl.lit(tomorrow)).alias(c.RECEIVED_AT)
-        )
     now = pl.col(c.RECEIVED_AT) < tomorrow
     return pool.filter(now).sort(c.RECEIVED_AT, c.EVENT_ID), pool.filter(~now)
 

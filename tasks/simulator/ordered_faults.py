@@ -96,7 +96,7 @@ def delivered(
         if rows := FAULTS[night.fault].rows:
             frames = rows(night, frames)
     # Without a fault the frames are left as they are: nothing else may order or copy them.
-    landing, later = deliveries(frames[EVENTS], day, False) if acting else (frames[EVENTS], None)
+    landing, later = deliveries(frames[EVENTS], day) if acting else (frames[EVENTS], None)
     faults = [FAULTS[name] for name in orders.get(day, ())]
     for columns in (fault.columns for fault in faults if fault.columns):
         landing = columns(landing)

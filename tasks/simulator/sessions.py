@@ -59,11 +59,6 @@ class Requests(Intended):
     colour: Ints
     length: Ints
 
-    def first(self, count: int) -> Requests:
-        """Return the first `count` requests."""
-        columns = {name: value[:count] for name, value in vars(self).items() if name != "day"}
-        return Requests(day=self.day, **columns)
-
 
 def visit_rates(world: World, state: State, day: date) -> Floats:
     """Return the expected sessions of each customer on `day`."""

@@ -148,21 +148,18 @@ class Shop:
         plan = self._plan(day)
         return self._truth_rows(plan, lists_of_frame(self.world, plan, lists))
 
-    def simulate_day(
-        self, day: date, empty: bool = False
-    ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    def simulate_day(self, day: date) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
         """Return what lands on `day` by kind, and the truth of a sample of its listings; moves on.
 
         Args:
             day: the shop's next day.
-            empty: nothing happens and nothing is received.
         """
-        plan = self._plan(day, empty)
+        plan = self._plan(day)
         lists = present_lists(self.world, self.state, plan)
         truth = self._truth_rows(plan, self._sampled(plan, lists))
-        contacts = self._newsletter(day, empty)
+        contacts = self._newsletter(day)
         mailed = user_indices(contacts[c.USER_ID])
-        events = self._delivered(day, self._live(plan, lists, mailed, empty), empty)
+        events = self._delivered(day, self._live(plan, lists, mailed))
         return {
             "events": events,
             "items": items_frame(self.world.catalogue, day),
@@ -171,19 +168,17 @@ class Shop:
             "contacts": contacts,
         }, truth
 
-    def _plan(self, day: date, empty: bool = False) -> Requests:
+    def _plan(self, day: date) -> Requests:
         if day != self.next_day:
             raise ValueError(f"the shop's next day is {self.next_day}, not {day}")
-        plan = requests(self.world, self.state, day)
-        return plan.first(0) if empty else plan
+        return requests(self.world, self.state, day)
 
-    def _live(
-        self, plan: Requests, lists: Lists, mailed: Ints, empty: bool = False
-    ) -> pl.DataFrame:
-        met = [behaviour.listed(plan, lists)]
-        if not empty:
-            met.append(behaviour.revisits(self.world, self.state, plan))
-            met.append(behaviour.mailing_visits(self.world, self.state, plan.day, mailed))
+    def _live(self, plan: Requests, lists: Lists, mailed: Ints) -> pl.DataFrame:
+        met = [
+            behaviour.listed(plan, lists),
+            behaviour.revisits(self.world, self.state, plan),
+            behaviour.mailing_visits(self.world, self.state, plan.day, mailed),
+        ]
         made = behaviour.moves(self.world, self.state, plan, behaviour.joined(met))
         made = pl.concat([made, self.scheduled])
         now = made.filter(pl.col("at") < DAY_MICROSECONDS)
@@ -227,10 +222,10 @@ class Shop:
         self.state.last_category[plan.customer] = plan.category
         self.state.last_style[plan.customer] = plan.style
 
-    def _newsletter(self, day: date, empty: bool) -> pl.DataFrame:
+    def _newsletter(self, day: date) -> pl.DataFrame:
         parameters, people = self.world.parameters, self.world.customers
         drawn = self.world.draws.uniform(Stream.MAILING, people.indices, day.toordinal())
-        due = day.weekday() == parameters.newsletter_weekday and not empty
+        due = day.weekday() == parameters.newsletter_weekday
         willing = people.consent & people.present(day) & (self.state.opted_out == 0)
         who = np.flatnonzero(willing & (drawn < parameters.newsletter_share) & due)
         leaves = drawn[who] < parameters.newsletter_share * parameters.opt_out
@@ -247,14 +242,13 @@ class Shop:
             }
         )
 
-    def _delivered(self, day: date, events: pl.DataFrame, empty: bool) -> pl.DataFrame:
+    def _delivered(self, day: date, events: pl.DataFrame) -> pl.DataFrame:
         parameters, draws = self.world.parameters, self.world.draws
-        if not empty:
-            events = pl.concat([events, faults.account_events(self.world, day)])
+        events = pl.concat([events, faults.account_events(self.world, day)])
         fresh = faults.received(parameters, draws, events, day)
         copies = faults.repeated(parameters, draws, fresh, day)
         pool = pl.concat([self.undelivered, fresh, copies])
-        delivered, self.undelivered = faults.deliveries(pool, day, empty)
+        delivered, self.undelivered = faults.deliveries(pool, day)
         return delivered
 
     def _sampled(self, plan: Requests, lists: Lists) -> Lists:

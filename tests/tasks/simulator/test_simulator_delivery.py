@@ -15,7 +15,7 @@ from tasks.settings import Settings
 from tasks.simulator import command
 from tasks.simulator.delivery import OtherShop, simulate
 from tasks.simulator.events import SCHEMA
-from tasks.simulator.parameters import DEFAULT, Parameters
+from tasks.simulator.parameters import DEFAULT, Parameters, world_named
 
 FIRST, DAYS = date(2026, 5, 4), 12
 SIZE = {"customers": 300, "items": 200, "seed": 3}
@@ -237,9 +237,28 @@ def test_the_command_writes_below_home_and_prints_what_it_wrote(
 ) -> None:
     parser = ArgumentParser()
     command.add_arguments(parser)
-    sizes = ["--customers", "100", "--items", "80", "--seed", "1"]
+    sizes = ["--size", "300", "--items", "80", "--seed", "1"]
     args = parser.parse_args(["--days", "2", "--last-day", "2026-05-05", *sizes])
     assert command.run(args, Settings(home=tmp_path)) == 0
     assert landing_days(tmp_path / "landing") == [date(2026, 5, 4), date(2026, 5, 5)]
     assert (tmp_path / "truth" / "shop.json").exists()
     assert "impression" in capsys.readouterr().out
+
+
+def test_items_follow_customers_and_both_stay_within_what_was_tried() -> None:
+    assert [command.items_of(size) for size in (300, 3_000, 5_000_000)] == [200, 1276, 500_000]
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    for words in (["--size", "299"], ["--size", "5000001"], ["--world", "smooth"]):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--last-day", "2026-05-05", *words])
+
+
+def test_a_rough_shop_says_so_in_its_manifests(tmp_path: Path) -> None:
+    parser = ArgumentParser()
+    command.add_arguments(parser)
+    words = ["--days", "1", "--last-day", "2026-05-05", "--size", "300", "--world", "rough:cascade"]
+    assert command.run(parser.parse_args(words), Settings(home=tmp_path)) == 0
+    facts = read_manifest(tmp_path / "landing", date(2026, 5, 5)).facts["simulator"]
+    parameters = world_named("rough:cascade")
+    assert (facts["version"], facts["digest"]) == (parameters.version, parameters.digest)
