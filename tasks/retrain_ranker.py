@@ -18,7 +18,7 @@ from tasks.lake.tables import (
     RANKING_GROUPS,
 )
 from tasks.settings import Settings
-from tasks.steps import Step
+from tasks.steps import NOTE, Step
 from tasks.training import superseded_by
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def build_groups(day: date, settings: Settings) -> dict[str, int]:
     return summary(days, groups)
 
 
-def train_ranker(day: date, settings: Settings) -> dict[str, int]:
+def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     """Train, judge on held-out days, record the gate's decision; a refusal is no failure.
 
     Raises:
@@ -60,7 +60,8 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int]:
     decision = verdict.decision_row(found, settings)
     lake.append_day(GATE_DECISIONS, day, decision)
     verdict.track(found, decision)
-    return {"metrics": metrics.height, "customers": int(decision["customers"][0])}
+    told = f"{decision['decision'][0]}: {decision[c.REASON][0]}"
+    return {"metrics": metrics.height, "customers": int(decision["customers"][0]), NOTE: told}
 
 
 def promote(day: date, settings: Settings) -> int:

@@ -30,6 +30,9 @@ CHAIN = (
 ENDS = ("score_lookalikes", "retrain_ranker")
 """Those that no other one waits for."""
 
+NOTE = "note"
+"""The key of a step's result that holds words for people: Airflow shows them on the run."""
+
 Function = Callable[..., Any]
 
 

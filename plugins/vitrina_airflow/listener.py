@@ -1,4 +1,4 @@
-"""The scheduler's listener: a failed task that no callback told of is alerted when its run ends.
+"""The scheduler's listener: a run's note, and alerts of failed tasks that no callback told of.
 
 A task whose process was killed is set to failed by its supervisor, and one that could not start by
 the scheduler; for neither Airflow calls a task callback. Here is known, too, and written down, what
@@ -20,6 +20,7 @@ from vitrina_airflow.alert_book import AlertBook
 from vitrina_airflow.alerts import kind_of, raise_alert
 from vitrina_airflow.failure import Failure
 from vitrina_airflow.links import MLFLOW_RUN
+from vitrina_airflow.note import write_note
 from vitrina_airflow.runbook import KILLED, action_for
 
 log = logging.getLogger(__name__)
@@ -45,11 +46,18 @@ def on_dag_run_running(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow
 
 
 @hookimpl
+def on_dag_run_success(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow's record)
+    """Write into the run's note what its tasks have to say."""
+    write_note(dag_run)
+
+
+@hookimpl
 def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ANN401 (Airflow's record)
-    """Alert the failed tasks of a run that are not in the book yet.
+    """Write the run's note, and alert its failed tasks that are not in the book yet.
 
     A run that a person set to failed alerts nobody.
     """
+    write_note(dag_run)
     if "manually set" in msg:
         return
     failed = FailedRun(

@@ -7,10 +7,11 @@ from typing import Any
 
 from tasks.errors import ContractViolation, VitrinaError
 from tasks.settings import Settings
-from tasks.steps import CHAIN, Try, call, opened, steps_of
+from tasks.steps import CHAIN, NOTE, Try, call, opened, steps_of
 from vitrina_airflow.alerts import ORIGIN, kind_of
 from vitrina_airflow.day import logical_day
 from vitrina_airflow.links import MLFLOW_RUN_KEY
+from vitrina_airflow.note import NOTE_KEY
 
 FORCE = "force_training"
 CONF = {
@@ -51,6 +52,8 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
             if run is not None:
                 ti.xcom_push(MLFLOW_RUN_KEY, run.url)
             result = call(attempt, _function(attempt), settings)
+        if isinstance(result, dict) and (words := result.get(NOTE)):
+            ti.xcom_push(NOTE_KEY, words)
     finally:
         context["task_state_store"].delete(_UNFINISHED)
     _send_along(context, settings)

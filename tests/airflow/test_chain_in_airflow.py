@@ -155,6 +155,15 @@ def test_a_refusal_by_the_gate_is_one_alert_and_success_is_none(
     assert refusal["line"].startswith("refused: price of the top is ")
 
 
+def test_a_refusal_stands_in_the_note_of_its_run(
+    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+) -> None:
+    (refusal,) = installation.alerts_of("retrain_ranker")
+    note = mended[1]["retrain_ranker"]["note"]
+    assert note.startswith(f"Vitrina: {refusal['line']}"[:100])
+    assert "The live model stays" in note
+
+
 def test_a_refusal_lets_the_chain_go_on(
     installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
 ) -> None:
