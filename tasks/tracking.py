@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 # Set before anybody imports mlflow: nothing is sent out, and no thread of it races with ours.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Its bars draw over the lines of a log.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 BATCH = 100
 PARAM_LENGTH = 500
