@@ -12,9 +12,9 @@ version that was left is no incumbent any more, and the next model that passes t
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `ContractViolation` | no reason is given, or nothing was live before | trigger it again with **rollback_reason**; where nothing was live before, page the owner |
-| `DiskFull` | too little room to write down the move, which may have happened | make room on the lake's disk, then see whether the alias moved: the page of the model in MLflow says so |
-| `process killed` | the machine is short of memory | look at the last row of `alias_moves`, since the alias may have moved; then trigger it again if it has not |
-| `timeout` | the registry does not answer | look at the MLflow server, then at `alias_moves` as above |
+| `DiskFull` | too little room to write down the move, so it was not made | make room on the lake's disk (the error names it and how much is left), then clear |
+| `process killed` | the machine is short of memory | the page of the model in MLflow says whether the alias moved; trigger it again if it has not |
+| `timeout` | the registry does not answer | look at the MLflow server, then as above |
 | `anything else` | a bug | page the owner with the log |
 
 **Impact** a ranker that harms the shop stays live: page the owner when this fails.

@@ -11,7 +11,6 @@ from tasks import columns as c
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import (
-    ALIAS_MOVES,
     GATE_DECISIONS,
     RANKER_METRICS,
     RANKING_DAYS,
@@ -91,8 +90,7 @@ def promote(day: date, settings: Settings) -> int:
         log.info("%s: version %s is not newer than the live one", day, number)
         return 0
     reason = str(decision[c.REASON])
-    move = promotion.moved(registry, settings.ranker.model_name, found, "promote", reason)
-    return lake.append_day(ALIAS_MOVES, day, move)
+    return promotion.move(lake, day, registry, found, "promote", reason)
 
 
 def superseded(lake: Lake, day: date, *tables: Table) -> bool:

@@ -10,7 +10,6 @@ from datetime import date
 
 from tasks.errors import ContractViolation
 from tasks.lake.lake import Lake
-from tasks.lake.tables import ALIAS_MOVES
 from tasks.settings import Settings
 from tasks.steps import Step
 
@@ -32,8 +31,7 @@ def roll_back(day: date, settings: Settings) -> int:
     lake, registry = Lake(settings), registry_of(settings)
     number = promotion.previous(history.moves_until(lake, day), registry.serving())
     found = promotion.registered(registry, number)
-    move = promotion.moved(registry, settings.ranker.model_name, found, "rollback", reason)
-    return lake.append_day(ALIAS_MOVES, day, move)
+    return promotion.move(lake, day, registry, found, "rollback", reason)
 
 
 STEPS = (Step(roll_back),)

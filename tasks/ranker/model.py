@@ -42,7 +42,8 @@ class Progress:
         if info.iteration % PROGRESS_EVERY == 0 or info.iteration == self._iterations:
             share = info.iteration / self._iterations
             log.info(
-                "%s: tree %d of %d (%.0f%%)", self._loss, info.iteration, self._iterations, 100 * share
+                "%s: tree %d of %d (%.0f%%)",
+                *(self._loss, info.iteration, self._iterations, 100 * share),
             )
         return True
 
@@ -60,9 +61,7 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     ).select(NAMES)
 
 
-def fit(
-    rows: pl.DataFrame, options: Ranker, seed: int, threads: int, loss: str = LOSS
-) -> CatBoost:
+def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int, loss: str = LOSS) -> CatBoost:
     """Return a ranker of training rows: features, `label`, `log_examination`.
 
     Args:

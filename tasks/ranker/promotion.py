@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 
 from tasks import columns as c
 from tasks.errors import ContractViolation, QualityGateFailed
+from tasks.lake.lake import Lake
 from tasks.lake.tables import ALIAS_MOVES
 from tasks.ranker import history
 from tasks.ranker.registry import Registry, Version
@@ -71,14 +74,13 @@ def previous(moves: pl.DataFrame, live: Version | None) -> str:
     return str(arrivals["from_version"][-1])
 
 
-def moved(
-    registry: Registry, model: str, found: Version, moved_by: str, reason: str
-) -> pl.DataFrame:
-    """Move the alias and return the ALIAS_MOVES row."""
+def move(
+    lake: Lake, day: date, registry: Registry, found: Version, moved_by: str, reason: str
+) -> int:
+    """Make a version the live one and return how many moves were recorded."""
     live = registry.serving()
-    registry.serve(found.number)
     row = {
-        "model": model,
+        "model": lake.settings.ranker.model_name,
         "moved_at": history.now(),
         "from_version": live.number if live else None,
         "to_version": found.number,
@@ -86,4 +88,8 @@ def moved(
         "moved_by": moved_by,
         c.REASON: reason,
     }
-    return pl.DataFrame([row], schema=ALIAS_MOVES.schema)
+    # Recorded first: what cannot be written down is not done, and a rollback that is tried again
+    # after a full disk goes back one version, not two.
+    recorded = lake.append_day(ALIAS_MOVES, day, pl.DataFrame([row], schema=ALIAS_MOVES.schema))
+    registry.serve(found.number)
+    return recorded

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
-from tasks.errors import ContractViolation, QualityGateFailed
+from tasks.errors import ContractViolation, DiskFull, QualityGateFailed
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.landing.manifest import write_landing_day
@@ -126,6 +126,27 @@ def test_a_rollback_goes_one_version_back_each_time_with_its_reason(
     ]
     with pytest.raises(ContractViolation, match="nothing to roll back to"):
         roll_back(DAY, told)
+
+
+def test_a_move_that_cannot_be_recorded_is_not_made(
+    quick: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in ("1", "2", "3"):
+        day = date(2026, 3, 7 + int(number))
+        decide(quick, "pass", number, day)
+        promote(day, quick)
+
+    def full(*_: object) -> int:
+        raise DiskFull("no space")
+
+    told = with_reason(quick, "sales fell")
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "append_day", full)
+        with pytest.raises(DiskFull):
+            roll_back(DAY, told)
+    assert registry.serving() == registry.version("3")
+    assert roll_back(DAY, told) == 1
+    assert registry.serving() == registry.version("2")
 
 
 def test_a_rollback_without_a_reason_is_refused(quick: Settings, registry: Registry) -> None:
