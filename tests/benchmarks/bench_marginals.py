@@ -1,0 +1,99 @@
+"""How near the simulated shop comes to real ones: `make bench-marginals`; reach: inside or near.
+
+For each of SEEDS a shop of 28 days is simulated and measured as the folders of VITRINA_REAL_DATA
+are; the figures are the mean over seeds, lowest and highest. SHUFFLED=1 adds what a sequence model
+loses when histories are shuffled (larger shops, 8 CPU minutes). WORLD=rough for the other world,
+SEEDS=41 for a quick look.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from tasks.settings import Settings  # noqa: E402
+from tasks.simulator import marginals  # noqa: E402
+from tasks.simulator.marginals import PERCENT, Row, shop_log  # noqa: E402
+from tasks.simulator.parameters import Parameters, world_named  # noqa: E402
+from tasks.simulator.real_logs import real_logs  # noqa: E402
+from tasks.simulator.shop import Shop  # noqa: E402
+from tests.benchmarks.measure import Bench  # noqa: E402
+
+log = logging.getLogger("bench_marginals")
+FIRST_DAY = date(2026, 9, 1)
+CUSTOMERS, ITEMS = 800, 800
+MANY_CUSTOMERS, MANY_ITEMS = 2_500, 1_000
+
+
+def simulated_log(
+    seed: int, parameters: Parameters, customers: int = CUSTOMERS, items: int = ITEMS
+) -> pl.DataFrame:
+    """Return the log of a shop's first 28 days."""
+    shop = Shop.opened(seed, FIRST_DAY, customers, items, parameters)
+    landed = [shop.simulate_day(FIRST_DAY + timedelta(age))[0] for age in range(marginals.MONTH)]
+    log.info("simulated seed %d", seed)
+    events = pl.concat([frames["events"] for frames in landed])
+    return shop_log(events, landed[-1]["items"], landed[-1]["customers"])
+
+
+def shuffled_rows(folder: Path, seeds: list[int], parameters: Parameters) -> list[Row]:
+    """Return the rows that need a model, of larger shops."""
+    from tests.benchmarks import shuffled
+
+    logs = [simulated_log(seed, parameters, MANY_CUSTOMERS, MANY_ITEMS) for seed in seeds]
+    return shuffled.rows(folder, logs)
+
+
+def figure(value: float, unit: str) -> str:
+    """Return a value as text."""
+    if math.isinf(value):
+        return "and more"
+    return f"{100 * value:.2f}%" if unit == PERCENT else f"{value:.3f}"
+
+
+def line(row: Row) -> str:
+    """Return a row as the table prints it."""
+    real = "" if row.real is None else " to ".join(figure(end, row.unit) for end in row.real)
+    told = [figure(value, row.unit) for value in row.simulated]
+    return (
+        f"{row.name:58} {real:22} {told[0]:>8} ({told[1]} to {told[2]})".ljust(112)
+        + f" {row.verdict:14} {', '.join(row.folders)}"
+    )
+
+
+def main() -> None:
+    """Print the table and one JSON line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    folder = Settings().real_data
+    if folder is None or not folder.is_dir():
+        raise SystemExit(f"bench-marginals: VITRINA_REAL_DATA names no folder of data: {folder}")
+    seeds = [int(seed) for seed in os.environ.get("SEEDS", "41,42,43").split(",")]
+    parameters = world_named(os.environ.get("WORLD", "default"))
+    bench = Bench("marginals")
+    with bench.timed("simulate"):
+        simulated = [simulated_log(seed, parameters) for seed in seeds]
+    with bench.timed("measure"):
+        rows = marginals.table(real_logs(folder), simulated)
+    if os.environ.get("SHUFFLED"):
+        with bench.timed("shuffled"):
+            rows += shuffled_rows(folder, seeds, parameters)
+    print("\n".join(line(row) for row in rows))
+    bench.note(version=parameters.version, digest=parameters.digest, seeds=json.dumps(seeds))
+    bench.note(**{row.name: round(row.simulated.value, 4) for row in rows})
+    bench.note(**Counter(row.verdict for row in rows))
+    bench.finish()
+
+
+if __name__ == "__main__":
+    main()
