@@ -31,7 +31,7 @@ class Parameters:
     city_zipf: float = 1.0
     vector_length: int = 8
 
-    new_items_per_day: float = 0.003
+    new_items_per_day: float = 0.002
     missing_values: float = 0.05
     out_of_stock: float = 0.04
     stocked_everywhere: float = 0.7
@@ -46,10 +46,10 @@ class Parameters:
     birth_year_known: float = 0.85
     consent: float = 0.62
     sessions_per_day: float = 0.33
-    sessions_sd: float = 0.9
+    sessions_sd: float = 1.2
     late_joiners: float = 0.12
     joining_days: int = 60
-    listings_go_on: float = 0.6
+    listings_go_on: float = 0.55
     max_listings: int = 8
     weekdays: tuple[float, ...] = (1.0, 0.96, 0.97, 0.98, 0.95, 1.1, 1.2)
     hours: tuple[float, ...] = (
@@ -88,7 +88,7 @@ class Parameters:
     popularity_decay: float = 0.93
 
     examine_floor: float = 0.08
-    examine_scale: tuple[float, ...] = (9.0, 6.0, 6.5, 7.0, 8.0)
+    examine_scale: tuple[float, ...] = (11.0, 7.5, 8.0, 8.5, 10.0)
     examine_power: float = 1.3
     taste_shared: float = 0.7
     favouring: float = 0.8
@@ -99,18 +99,18 @@ class Parameters:
     style_intent: float = 0.7
     collection_continues: float = 0.8
     seen_before: float = 0.35
-    bought_once: float = -3.0
-    bought_again: float = 1.6
+    bought_once: float = -5.0
+    bought_again: float = 1.0
     rest_days: int = 10
     trait_need: float = 2.8
     need_in_orders: float = 0.5
-    view_intercept: float = -2.05
+    view_intercept: float = -3.1
     view_slope: float = 1.0
-    cart_intercept: float = -3.95
+    cart_intercept: float = -6.5
     cart_slope: float = 0.85
-    favorite_intercept: float = -4.3
+    favorite_intercept: float = -7.1
     favorite_slope: float = 0.5
-    order_intercept: float = -1.3
+    order_intercept: float = -2.0
     order_slope: float = 0.25
     return_intercept: float = -1.55
     order_later: float = 0.15
@@ -126,7 +126,7 @@ class Parameters:
 
     duplicates: float = 0.005
     duplicated_at_once: float = 0.6
-    late: float = 0.01
+    late: float = 0.003
     bots_per_customer: float = 0.0007
     bot_days: float = 0.2
     bot_events: int = 2600

@@ -63,7 +63,7 @@ def test_the_truth_says_how_many_carts_each_part_of_a_list_gets(world: str) -> N
     expected, seen = np.zeros(3), np.zeros(3)
     variance = np.zeros(3)
     bands = pl.col(c.POSITION).cut([3, 10], labels=["0", "1", "2"]).cast(pl.String).cast(pl.Int64)
-    for _ in range(4):
+    for _ in range(14):
         day = shop.next_day
         lists = shop.present_lists(day)
         chance = pl.col(c.P_EXAMINED) * pl.col("p_cart_if_examined")
