@@ -14,8 +14,10 @@ import math
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -32,17 +34,25 @@ from tests.benchmarks.measure import Bench  # noqa: E402
 
 log = logging.getLogger("bench_marginals")
 FIRST_DAY = date(2026, 9, 1)
-CUSTOMERS, ITEMS = 800, 800
-MANY_CUSTOMERS, MANY_ITEMS = 2_500, 1_000
 
 
-def simulated_log(
-    seed: int, parameters: Parameters, customers: int = CUSTOMERS, items: int = ITEMS
-) -> pl.DataFrame:
-    """Return the log of a shop's first 28 days."""
-    shop = Shop.opened(seed, FIRST_DAY, customers, items, parameters)
-    landed = [shop.simulate_day(FIRST_DAY + timedelta(age))[0] for age in range(marginals.MONTH)]
-    log.info("simulated seed %d", seed)
+class Size(NamedTuple):
+    """How large a shop is and how long it lives."""
+
+    customers: int
+    items: int
+    days: int
+
+
+USUAL, SHORT = Size(800, 800, marginals.MONTH), Size(800, 800, 7)
+LARGE = Size(2_500, 1_000, marginals.MONTH)
+
+
+def simulated_log(seed: int, parameters: Parameters, size: Size = USUAL) -> pl.DataFrame:
+    """Return the log of a shop's first days."""
+    shop = Shop.opened(seed, FIRST_DAY, size.customers, size.items, parameters)
+    landed = [shop.simulate_day(FIRST_DAY + timedelta(age))[0] for age in range(size.days)]
+    log.info("simulated seed %d: %s", seed, size)
     events = pl.concat([frames["events"] for frames in landed])
     return shop_log(events, landed[-1]["items"], landed[-1]["customers"])
 
@@ -51,7 +61,7 @@ def shuffled_rows(folder: Path, seeds: list[int], parameters: Parameters) -> lis
     """Return the rows that need a model, of larger shops."""
     from tests.benchmarks import shuffled
 
-    logs = [simulated_log(seed, parameters, MANY_CUSTOMERS, MANY_ITEMS) for seed in seeds]
+    logs = [simulated_log(seed, parameters, LARGE) for seed in seeds]
     return shuffled.rows(folder, logs)
 
 
@@ -83,8 +93,10 @@ def main() -> None:
     bench = Bench("marginals")
     with bench.timed("simulate"):
         simulated = [simulated_log(seed, parameters) for seed in seeds]
+        all_shuffled = replace(parameters, shuffled=1.0)
+        shuffled = [simulated_log(seed, all_shuffled, SHORT) for seed in seeds]
     with bench.timed("measure"):
-        rows = marginals.table(real_logs(folder), simulated)
+        rows = marginals.table(real_logs(folder), simulated, shuffled)
     if os.environ.get("SHUFFLED"):
         with bench.timed("shuffled"):
             rows += shuffled_rows(folder, seeds, parameters)
