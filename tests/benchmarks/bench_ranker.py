@@ -44,6 +44,7 @@ ORDERS = (
     ev.RANKER, CEILING, LINEAR, SEQUENCE, c.SF_POS, ev.POPULARITY, ev.LOGGED, ev.RANDOM,
 )  # fmt: skip
 RIDGE = 10.0
+LEAST_SPREAD = 1e-9
 DRAWS = 1_000
 
 
@@ -75,13 +76,17 @@ def standardised(
     rows: pl.DataFrame, scales: tuple[Array, Array] | None = None
 ) -> tuple[Array, tuple[Array, Array]]:
     """Return the numeric features, logs of counts, absent ones as usual ones and a flag."""
-    values = rows.select(pl.col(NUMBERS).cast(pl.Float64)).to_numpy()
-    values = np.sign(values) * np.log1p(np.abs(values))
-    mean, spread = scales or (np.nanmean(values, axis=0), np.nanstd(values, axis=0))
-    mean, spread = np.nan_to_num(mean), np.where(np.nan_to_num(spread) > 1e-9, spread, 1.0)
-    absent = np.isnan(values)
-    x = np.hstack([np.where(absent, 0.0, (values - mean) / spread), absent.astype(np.float64)])
-    return x, (mean, spread)
+    numbers = pl.col(NUMBERS).cast(pl.Float64).fill_nan(None)
+    logs = rows.select(numbers.sign() * numbers.abs().log1p())
+    if scales is None:
+        # A feature that no row has is 0 with spread 1: its column says nothing.
+        mean, spread = (
+            frame.fill_null(0.0).to_numpy()[0] for frame in (logs.mean(), logs.std(ddof=0))
+        )
+        scales = mean, np.where(spread > LEAST_SPREAD, spread, 1.0)
+    mean, spread = scales
+    values = (logs.to_numpy() - mean) / spread
+    return np.hstack([np.nan_to_num(values), np.isnan(values).astype(np.float64)]), scales
 
 
 def sequence_scores(lists: pl.DataFrame, day: date, settings: Settings) -> pl.Series:
