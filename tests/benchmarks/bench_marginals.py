@@ -45,7 +45,7 @@ class Size(NamedTuple):
 
 
 USUAL, SHORT = Size(800, 800, marginals.MONTH), Size(800, 800, 7)
-LARGE = Size(2_500, 1_000, marginals.MONTH)
+LARGE = Size(2_500, 3_000, marginals.MONTH)
 
 
 def simulated_log(seed: int, parameters: Parameters, size: Size = USUAL) -> pl.DataFrame:
