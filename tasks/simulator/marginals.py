@@ -254,14 +254,17 @@ def simulated_value(marginal: Marginal, logs: list[pl.DataFrame]) -> Estimate:
 
 
 def table(
-    real: dict[str, pl.DataFrame], simulated: list[pl.DataFrame], shuffled: list[pl.DataFrame]
+    real: dict[str, pl.DataFrame],
+    simulated: list[pl.DataFrame],
+    shuffled: list[pl.DataFrame] | None = None,
 ) -> list[Row]:
     """Return every marginal's row.
 
     Args:
         real: logs by folder, as `real_logs` reads them; folders may be absent.
         simulated: logs of shops of different seeds, as `shop_log` makes them.
-        shuffled: the same of shops in which every list is shuffled.
+        shuffled: the same of shops in which every list is shuffled; without them clicks by
+            position come from the few shuffled lists of `simulated`.
     """
     return [
         Row(
@@ -269,7 +272,9 @@ def table(
             marginal.unit,
             tuple(name for name in marginal.speaks if name in real),
             real_range(marginal, real),
-            simulated_value(marginal, shuffled if marginal.in_shuffled else simulated),
+            simulated_value(
+                marginal, (shuffled or simulated) if marginal.in_shuffled else simulated
+            ),
         )
         for marginal in MARGINALS
     ]

@@ -256,7 +256,7 @@ def test_a_shops_log_holds_customers_once_with_their_items_facts(shop: pl.DataFr
 
 
 def test_every_marginal_can_be_measured_in_a_simulated_shop(shop: pl.DataFrame) -> None:
-    rows = table({}, [shop], [shop])
+    rows = table({}, [shop])
     assert [row.name for row in rows] == [marginal.name for marginal in MARGINALS]
     assert {row.verdict for row in rows} == {SILENT}
     thin = [row.name for row in rows if math.isnan(row.simulated.value)]
