@@ -25,13 +25,15 @@ mlflow.models.set_model(Echo())
 
 def test_the_alias_follows_the_newest_live_day(tmp_path: Path) -> None:
     import mlflow
-    from mlflow.models import infer_signature
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
 
     settings = Settings(home=tmp_path, mlflow_url=f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "state").mkdir()
     code = tmp_path / "echo.py"
     code.write_text(CODE)
-    signature = infer_signature(["a"], ["a"])
+    text = Schema([ColSpec("string")])
+    signature = ModelSignature(text, text)
 
     def registered(through: date, live: bool) -> str | None:
         packages = ("mlflow",)
