@@ -68,18 +68,22 @@ def shuffled_rows(folder: Path, seeds: list[int], parameters: Parameters) -> lis
 def figure(value: float, unit: str) -> str:
     """Return a value as text."""
     if math.isinf(value):
-        return "and more"
+        return "more"
     return f"{100 * value:.2f}%" if unit == PERCENT else f"{value:.3f}"
 
 
 def line(row: Row) -> str:
-    """Return a row as the table prints it."""
+    """Return a row as a line of a Markdown table."""
     real = "" if row.real is None else " to ".join(figure(end, row.unit) for end in row.real)
-    told = [figure(value, row.unit) for value in row.simulated]
-    return (
-        f"{row.name:58} {real:22} {told[0]:>8} ({told[1]} to {told[2]})".ljust(112)
-        + f" {row.verdict:14} {', '.join(row.folders)}"
-    )
+    value, low, high = (figure(each, row.unit) for each in row.simulated)
+    simulated, folders = f"{value} ({low} to {high})", ", ".join(row.folders)
+    return f"| {row.name:52} | {real:17} | {simulated:27} | {row.verdict:7} | {folders} |"
+
+
+def lines(rows: list[Row]) -> list[str]:
+    """Return the Markdown table."""
+    names = ("Marginal", "Real", "Simulated: mean (lowest to highest seed)", "", "Folders")
+    return [f"| {' | '.join(names)} |", "|" + " --- |" * len(names), *map(line, rows)]
 
 
 def main() -> None:
@@ -100,7 +104,7 @@ def main() -> None:
     if os.environ.get("SHUFFLED"):
         with bench.timed("shuffled"):
             rows += shuffled_rows(folder, seeds, parameters)
-    print("\n".join(line(row) for row in rows))
+    print("\n".join(lines(rows)))
     bench.note(version=parameters.version, digest=parameters.digest, seeds=json.dumps(seeds))
     bench.note(**{row.name: round(row.simulated.value, 4) for row in rows})
     bench.note(**Counter(row.verdict for row in rows))
