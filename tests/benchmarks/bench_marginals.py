@@ -2,7 +2,7 @@
 
 For each of SEEDS a shop of 28 days is simulated and measured as the folders of VITRINA_REAL_DATA
 are; the figures are the mean over seeds, lowest and highest. SHUFFLED=1 adds what a sequence model
-loses when histories are shuffled (larger shops, 8 CPU minutes). WORLD=rough for the other world,
+loses when histories are shuffled (larger shops, 5 CPU minutes). WORLD=rough for the other world,
 SEEDS=41 for a quick look.
 """
 
