@@ -110,10 +110,12 @@ def land(args: argparse.Namespace, settings: Settings, first: date, last: date) 
     """
     if args.source == SIMULATOR:
         from tasks.simulator.delivery import simulate
+        from tasks.simulator.parameters import LIVELY
 
-        say(f"simulating {args.days} days of a shop with {args.customers:,} customers")
+        say(f"simulating {args.days} days of a lively shop with {args.customers:,} customers")
         truth = settings.home / "truth"
-        simulate(settings.landing, truth, first, args.days, args.customers, args.items, args.seed)
+        size = args.customers, args.items
+        simulate(settings.landing, truth, first, args.days, *size, args.seed, parameters=LIVELY)
         return
     from tasks.landing.importers import load
 

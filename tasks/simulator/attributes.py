@@ -92,7 +92,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 ATTRIBUTES = (
-    Attribute(BRAND, {C: 0.95, S: 1.0, A: 0.85, H: 0.55, B: 1.0}, counted=0.025, zipf=0.9),
+    Attribute(BRAND, {C: 0.95, S: 1.0, A: 0.85, H: 0.55, B: 1.0}, counted=0.15, zipf=1.3),
     Attribute(
         COLOUR,
         {C: 0.75, S: 0.6, A: 0.75, H: 0.8},

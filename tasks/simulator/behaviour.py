@@ -358,7 +358,7 @@ def returns(world: World, orders: pl.DataFrame, day: date) -> pl.DataFrame:
     """Return what will come back of the orders made on `day`, three to twelve days on."""
     who, item = orders["customer"].to_numpy(), orders["item"].to_numpy()
     odds = world.parameters.return_intercept - 1.2 * world.catalogue.quality[item]
-    odds += np.array([0.4, 0.5, -0.1, -0.4, -1.2])[world.catalogue.group[item]]
+    odds += np.array(world.parameters.return_by_group)[world.catalogue.group[item]]
     back = world.draws.uniform(Stream.RETURN, who, item, day.toordinal()) < logistic(odds)
     wait = 3 + world.draws.uniform(Stream.RETURN, who, item, day.toordinal(), 1) * 9
     moment = orders["at"].to_numpy() + (wait * DAY_SECONDS).astype(np.int64) * MICROSECONDS

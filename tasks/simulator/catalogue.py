@@ -33,7 +33,7 @@ from tasks.simulator.parameters import Parameters
 ABSENT = -1
 OLDEST_DAYS = 400
 PROMOTED_GROUPS = (GROUPS.index("clothes"), GROUPS.index("shoes"))
-UNROTATED = (SIZE, GENDER, COLLECTION)
+UNROTATED = (BRAND, SIZE, GENDER, COLLECTION)
 NEVER_MISSING = (BRAND, COLOUR, SIZE, GENDER, STYLE, COLLECTION)
 _HEADS = (
     "Nor",

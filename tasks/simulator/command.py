@@ -36,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--world",
         type=_world,
         default=DEFAULT,
-        help=f"default, rough, or rough:NAME,... of {', '.join(NAMES)}",
+        help=f"default, lively (buys more), rough, or rough:NAME,... of {', '.join(NAMES)}",
     )
     parser.add_argument(
         "--report",

@@ -39,7 +39,7 @@ def test_worlds_are_named_and_each_break_has_its_own_switch() -> None:
 
 @pytest.mark.parametrize("name", ["smooth", "rough:taste", "default:cascade"])
 def test_an_unknown_world_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(ValueError, match="default, rough, or rough:NAME"):
+    with pytest.raises(ValueError, match="default, lively, rough, or rough:NAME"):
         world_named(name)
 
 
