@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT)]
 from tasks.build_features import count_interactions, ingest, rank_segments  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.delivery import simulate  # noqa: E402
+from tasks.simulator.parameters import DEFAULT  # noqa: E402
 from tests.benchmarks.bench_simulator import (  # noqa: E402
     CUSTOMERS_PER_MILLION,
     DAYS,
@@ -53,6 +54,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     millions = float(os.environ.get("EVENTS_MILLIONS", "20"))
     bench = Bench("features")
+    bench.note(version=DEFAULT.version, digest=DEFAULT.digest)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), mlflow_url="")
         with bench.timed("prepare"):

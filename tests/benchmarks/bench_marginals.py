@@ -1,9 +1,9 @@
 """How near the simulated shop comes to real ones: `make bench-marginals`; reach: inside or near.
 
-For each of SEEDS a shop of 28 days is simulated and measured as the folders of VITRINA_REAL_DATA
+For each of --seeds a shop of 28 days is simulated and measured as the folders of VITRINA_REAL_DATA
 are; the figures are the mean over seeds, lowest and highest. SHUFFLED=1 adds what a sequence model
-loses when histories are shuffled (larger shops, 5 CPU minutes). WORLD=rough for the other world,
-SEEDS=41 for a quick look.
+loses when histories are shuffled (larger shops, 5 CPU minutes). --worlds rough for the other world,
+--seeds 41 for a quick look.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tasks.simulator.marginals import PERCENT, Row, shop_log  # noqa: E402
 from tasks.simulator.parameters import Parameters, world_named  # noqa: E402
 from tasks.simulator.real_logs import real_logs  # noqa: E402
 from tasks.simulator.shop import Shop  # noqa: E402
-from tests.benchmarks.measure import Bench  # noqa: E402
+from tests.benchmarks.measure import Bench, asked  # noqa: E402
 
 log = logging.getLogger("bench_marginals")
 FIRST_DAY = date(2026, 9, 1)
@@ -92,8 +92,8 @@ def main() -> None:
     folder = Settings().real_data
     if folder is None or not folder.is_dir():
         raise SystemExit(f"bench-marginals: VITRINA_REAL_DATA names no folder of data: {folder}")
-    seeds = [int(seed) for seed in os.environ.get("SEEDS", "41,42,43").split(",")]
-    parameters = world_named(os.environ.get("WORLD", "default"))
+    wanted = asked(seeds="41,42,43")
+    seeds, parameters = wanted.seeds, world_named(wanted.worlds[0])
     bench = Bench("marginals")
     with bench.timed("simulate"):
         simulated = [simulated_log(seed, parameters) for seed in seeds]

@@ -1,6 +1,6 @@
 """How fast the shop is simulated: `make bench-simulator`; reach: 20M events in 3 minutes, 4 GB.
 
-The full size by default; EVENTS_MILLIONS=1 for a quick look.
+The full size by default; EVENTS_MILLIONS=1 for a quick look, --seeds and --worlds for another shop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from tasks.simulator.delivery import simulate  # noqa: E402
-from tests.benchmarks.measure import Bench  # noqa: E402
+from tasks.simulator.parameters import world_named  # noqa: E402
+from tests.benchmarks.measure import Bench, asked  # noqa: E402
 
 FIRST_DAY = date(2026, 9, 1)
 DAYS = 30
@@ -30,11 +31,15 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     millions = float(os.environ.get("EVENTS_MILLIONS", "20"))
     customers, items = int(CUSTOMERS_PER_MILLION * millions), int(ITEMS_PER_MILLION * millions)
-    bench = Bench("simulator")
+    wanted, bench = asked(seeds=str(SEED)), Bench("simulator")
+    seed, parameters = wanted.seeds[0], world_named(wanted.worlds[0])
+    bench.note(version=parameters.version, digest=parameters.digest, seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         landing, truth = Path(folder) / "landing", Path(folder) / "truth"
         with bench.timed("simulate"):
-            counts = simulate(landing, truth, FIRST_DAY, DAYS, customers, items, SEED)
+            counts = simulate(
+                landing, truth, FIRST_DAY, DAYS, customers, items, seed, parameters=parameters
+            )
     events, seconds = int(counts["events"]), float(bench.figures["simulate_seconds"])
     bench.note(events=events, customers=customers, items=items, days=DAYS)
     bench.note(
