@@ -96,7 +96,10 @@ def _unlisted(day: date, who: Ints, item: Ints, turn: Ints, second: Ints) -> Enc
 
 
 def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encounters:
-    """Return the visits that letters sent on `day` bring: the best item of what interests most."""
+    """Return the visits that letters sent on `day` bring: the best item of what interests most.
+
+    On the day itself a letter only brings visits; whom it annoys comes less often afterwards.
+    """
     if not len(mailed):
         return _unlisted(day, mailed, mailed, mailed, mailed)
     category = np.argmax(interests(world, day, mailed), axis=1)
@@ -130,17 +133,11 @@ def p_examined(world: World, met: Encounters) -> Floats:
     )
 
 
-def taste_vectors(world: World, state: State, met: Encounters) -> Floats:
-    """Return z_u of each encounter's customer, turned by exposure where the world has that."""
-    vectors = world.customers.vectors(met.customer, met.day)
-    reinforced = world.parameters.breaks.reinforced
-    return vectors + reinforced * state.leaning[met.customer] if reinforced else vectors
-
-
 def taste_terms(world: World, state: State, met: Encounters) -> dict[str, Floats]:
     """Return importance x taste of each attribute that means something, by attribute."""
     terms: dict[str, Floats] = {}
-    group, vectors = world.catalogue.group[met.item], taste_vectors(world, state, met)
+    group = world.catalogue.group[met.item]
+    vectors = breaks.taste_vectors(world, state, met.customer, met.day)
     for number, attribute in enumerate(world.parameters.attributes):
         importance = np.array([attribute.importance.get(name, 0.0) for name in GROUPS])
         if importance.any():
@@ -249,7 +246,7 @@ def moves(world: World, state: State, plan: Requests, met: Encounters) -> pl.Dat
     carted = drawn(world, Stream.CART, views) < p_cart(world, state, views, utility)
     reached = breaks.are_reached(world, views, utility, carted)
     views, utility, carted = views.take(reached), utility[reached], carted[reached]
-    carted[carted] = breaks.are_chosen(world, views.take(carted), utility[carted])
+    carted &= breaks.are_chosen(world, views, utility)
     liked = drawn(world, Stream.FAVORITE, views) < p_favorite(world, utility)
     dwell = _dwell_seconds(world, views, utility, carted)
     at = view_moments(world, views)
@@ -319,7 +316,7 @@ def _unlisted_rows(rows: pl.DataFrame) -> pl.DataFrame:
 def _quantities(world: World, orders: Encounters) -> Ints:
     repeatable = np.array([entry.repeatable for entry in world.parameters.categories])
     several = repeatable[world.catalogue.category[orders.item]] & (
-        drawn(world, Stream.ORDER, orders) < world.parameters.several_ordered
+        drawn(world, Stream.QUANTITY, orders) < world.parameters.several_ordered
     )
     return np.where(several, 2, 1)
 

@@ -2,11 +2,12 @@
 
 cascade         people stop reading a list after an item that satisfies them
                 P(stop | viewed) = cascade x max(carted, logistic(u))
-one_choice      in one listing at most one item of a category goes into the cart: the items compete
+one_choice      of the items of a category viewed in one listing only the best liked may go into the
+                cart: the items compete (and P(stop) counts each cart as if it did not)
 hidden_style    u gains hidden_style x (a style of the item that no attribute shows) . (a taste)
 own_importance  SD of the log of a customer's own factor of each attribute's importance
 reinforced      tastes turn towards what was viewed: z_u + reinforced x a mean of viewed items
-heavy_tails     Tukey's h of activity, buying and appeal: z exp(h z**2 / 2)
+heavy_tails     Tukey's h of activity, buying and appeal: z exp(h z**2 / 2), spread as it was
 regime_day      days after the opening at which fashion turns (values change places in taste) and
                 lists are read less deep
 """
@@ -23,6 +24,7 @@ from tasks.simulator.draws import Draws, Flags, Floats, Ints, Stream, logistic
 
 if TYPE_CHECKING:
     from tasks.simulator.behaviour import Encounters
+    from tasks.simulator.state import State
     from tasks.simulator.world import World
 
 HIDDEN_AXES = 3
@@ -61,9 +63,12 @@ NAMES = tuple(entry.name for entry in fields(Breaks))
 
 
 def heavy(normal: Floats, tails: float) -> Floats:
-    """Return normal numbers with heavier tails, of variance 1 still (Tukey's g-and-h, g = 0)."""
-    numbers: Floats = normal * np.exp(tails * normal**2 / 2) * (1 - 2 * tails) ** 0.75
-    return numbers
+    """Return numbers with heavier tails and the spread they had (Tukey's g-and-h, g = 0)."""
+    if not tails:
+        return normal
+    tailed: Floats = normal * np.exp(tails * normal**2 / 2)
+    tailed *= normal.std() / tailed.std()
+    return tailed
 
 
 def has_turned(world: World, day: date) -> bool:
@@ -104,13 +109,21 @@ def hidden_vectors(draws: Draws, stream: Stream, count: int) -> Floats:
     return draws.normal(stream, np.arange(count)[:, None], np.arange(HIDDEN_AXES)[None, :])
 
 
-def leaning_after(world: World, leaning: Floats, who: Ints, item: Ints) -> Floats:
+def taste_vectors(world: World, state: State, who: Ints, day: date) -> Floats:
+    """Return z_u of each customer on `day`, turned by exposure where the world has that."""
+    vectors = world.customers.vectors(who, day)
+    reinforced = world.parameters.breaks.reinforced
+    return vectors + reinforced * state.leaning[who] if reinforced else vectors
+
+
+def leaning_after(world: World, day: date, leaning: Floats, who: Ints, item: Ints) -> Floats:
     """Return where exposure has turned tastes: a decaying mean of the items viewed day by day."""
     if not world.parameters.breaks.reinforced or not len(who):
         return leaning
     people, place, counts = np.unique(who, return_inverse=True, return_counts=True)
     total = np.zeros((len(people), leaning.shape[1]))
-    np.add.at(total, place, world.item_vectors[item])
+    vectors = world.turned_item_vectors if has_turned(world, day) else world.item_vectors
+    np.add.at(total, place, vectors[item])
     result = leaning.copy()
     result[people] *= KEPT_LEANING
     result[people] += (1 - KEPT_LEANING) * total / counts[:, None]
@@ -147,16 +160,16 @@ def are_reached(world: World, views: Encounters, utility: Floats, carted: Flags)
     return reached
 
 
-def are_chosen(world: World, carts: Encounters, utility: Floats) -> Flags:
-    """Return which of the carts stay: of a list's category only the one liked best that day."""
+def are_chosen(world: World, views: Encounters, utility: Floats) -> Flags:
+    """Return which viewed items may be bought: the best liked of each category of a list."""
     if not world.parameters.breaks.one_choice:
-        return np.ones(len(carts), dtype=np.bool_)
-    keys = (carts.customer, carts.day.toordinal(), carts.turn, carts.item)
+        return np.ones(len(views), dtype=np.bool_)
+    keys = (views.customer, views.day.toordinal(), views.turn, views.item)
     liked = utility + world.draws.gumbel(Stream.CHOICE, *keys)
-    category = world.catalogue.category[carts.item]
-    order = np.lexsort((-liked, category, carts.request))
-    rivals = np.stack([carts.request, category])[:, order]
-    best = np.append(True, (np.diff(rivals, axis=1) != 0).any(axis=0))[: len(carts)]
-    chosen: Flags = carts.request < 0
+    category = world.catalogue.category[views.item]
+    order = np.lexsort((-liked, category, views.request))
+    rivals = np.stack([views.request, category])[:, order]
+    best = np.append(True, (np.diff(rivals, axis=1) != 0).any(axis=0))[: len(views)]
+    chosen: Flags = views.request < 0
     chosen[order[best]] = True
     return chosen

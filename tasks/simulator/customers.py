@@ -118,8 +118,7 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
         platform=draws.choice(_PLATFORM_SHARES, Stream.CUSTOMER, who, _PLATFORM),
         consent=uniform(_CONSENT) < parameters.consent,
         joined=np.where(late < 1, np.ceil(late * parameters.joining_days), -30).astype(np.int64),
-        rate=parameters.sessions_per_day
-        * np.exp(parameters.sessions_sd * tailed(_RATE) - parameters.sessions_sd**2 / 2),
+        rate=parameters.sessions_per_day * _activity(parameters, normal(_RATE)),
         buyer=0.5 * tailed(_BUYER),
         price_sensitivity=np.exp(0.5 * normal(_PRICE) - 0.125),
         # Those who come anyway do not like letters: not monotone in the probability of buying.
@@ -130,6 +129,15 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
         second_vector=second,
         drift_days=250 + 900 * uniform(_PERIOD),
     )
+
+
+def _activity(parameters: Parameters, normal: Floats) -> Floats:
+    """Return how active each customer is, 1 on average however heavy the tail."""
+    usual = np.exp(parameters.sessions_sd * normal - parameters.sessions_sd**2 / 2)
+    tailed = heavy(normal, parameters.breaks.heavy_tails)
+    active: Floats = np.exp(parameters.sessions_sd * tailed - parameters.sessions_sd**2 / 2)
+    active *= usual.mean() / active.mean()
+    return active
 
 
 def _rounded(size: Floats, count: int) -> Ints:

@@ -67,7 +67,7 @@ def simulate(  # noqa: PLR0913, PLR0917 (the command's options)
     while shop.next_day <= last:
         counts.update(_deliver(landing, truth, shop, facts, orders))
         _log_pace(shop.next_day - timedelta(1), counts, todo, monotonic() - started)
-    truths.write_traits(truth, shop)
+    truths.write_latest(truth, shop)
     return {"first_day": str(opened), "last_day": str(shop.next_day - timedelta(1)), **counts}
 
 

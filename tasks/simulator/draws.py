@@ -80,6 +80,7 @@ class Stream(IntEnum):
     STOP = auto()
     CHOICE = auto()
     FAULT = auto()
+    QUANTITY = auto()
 
 
 def _mixed(bits: Bits) -> Bits:

@@ -194,13 +194,15 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
     """Return a policy's lists as rows; only `listing_id, position, item_id` are required.
 
     Raises:
-        ValueError: a listing was not asked for, or an item is not of this shop.
+        ValueError: a listing was not asked for, an item is not of this shop, or a list shows one
+            item twice, two in one slot, or one above the first.
     """
+    refuse_impossible(world, frame)
     known = pl.DataFrame({c.LISTING_ID: listing_ids(world, plan), "request": np.arange(len(plan))})
     rows = frame.join(known, on=c.LISTING_ID, how="left").sort("request", c.POSITION)
     item = rows[c.ITEM_ID].str.slice(1).cast(pl.Int64).to_numpy()
-    if rows["request"].null_count() or item.max(initial=0) >= world.catalogue.size:
-        raise ValueError("lists name a listing that was not asked for, or an unknown item")
+    if rows["request"].null_count():
+        raise ValueError("lists name a listing that was not asked for")
     return Lists(
         rows["request"].to_numpy(),
         rows[c.POSITION].cast(pl.Int64).to_numpy(),
@@ -209,6 +211,21 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
         _optional(rows, c.IS_EXPLORED, False).to_numpy(),
         _optional(rows, c.PROPENSITY, np.nan).to_numpy(),
     )
+
+
+def refuse_impossible(world: World, frame: pl.DataFrame) -> None:
+    """Raise ValueError, with count and example, where no list could look like this."""
+    strange = {
+        "an unknown item": ~pl.col(c.ITEM_ID).is_in(world.catalogue.ids.implode()),
+        "a position below 1": ~(pl.col(c.POSITION) >= 1),
+        "two items in one slot": pl.struct(c.LISTING_ID, c.POSITION).is_duplicated(),
+        "an item twice": pl.struct(c.LISTING_ID, c.ITEM_ID).is_duplicated(),
+    }
+    for what, is_strange in strange.items():
+        rows = frame.filter(is_strange.fill_null(True))
+        if rows.height:
+            shown = rows.select(c.LISTING_ID, c.POSITION, c.ITEM_ID).row(0)
+            raise ValueError(f"lists show {what} in {rows.height} rows, e.g. {shown}")
 
 
 def _optional(rows: pl.DataFrame, column: str, absent: str | bool | float) -> pl.Series:

@@ -223,7 +223,8 @@ def _one_letter_each(contacts: pl.DataFrame) -> pl.DataFrame:
     return left_first.unique(key, keep="first", maintain_order=True).sort(key)
 
 
-def _as_decimal_text(cents: pl.Expr) -> pl.Expr:
+def _as_decimal_text(price: pl.Expr) -> pl.Expr:
+    cents = price.cast(pl.Int64)
     return pl.format("{}.{}", cents // 100, (cents % 100).cast(pl.String).str.zfill(2))
 
 

@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 SHELF = 120
 POPULAR_DAYS = 7
 WORTH = {c.VIEW: 1, c.FAVORITE: 1, c.CART: 4, c.ORDER: 4}
-EVERYTHING = "everything"
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,12 @@ def shelves(known: Morning, shelf: int) -> pl.DataFrame:
     stocked = known.items.filter(c.IN_STOCK).join(popular(known), on=c.ITEM_ID)
     scopes = pl.concat(
         stocked.with_columns(scope.alias("scope"))
-        for scope in (pl.col(c.CATEGORY), pl.col(c.CATEGORY_GROUP), pl.lit(EVERYTHING))
+        for scope in (pl.col(c.CATEGORY), pl.col(c.CATEGORY_GROUP))
     )
     best = scopes.sort("popular", c.ITEM_ID, descending=[True, False]).group_by(
         "scope", maintain_order=True
     )
-    asked = known.requests.with_columns(pl.col(c.LISTING_CATEGORY).fill_null(EVERYTHING))
-    rows = asked.join(best.head(shelf), left_on=c.LISTING_CATEGORY, right_on="scope")
+    rows = known.requests.join(best.head(shelf), on="scope")
     is_here = pl.format("|{}|", c.STOCK_CITIES).str.contains(
         pl.format("|{}|", c.CITY), literal=True
     )

@@ -75,7 +75,7 @@ def page(seed: int, last_day: date, settings: Settings) -> Page:
     default = worlds[0]
     customer = liveliest(default, last_day)
     sections = (
-        tastes_section(default, customer, last_day),
+        tastes_section(default, customer),
         week_section(default, customer, last_day),
         list_section(default, customer),
         spread_section(worlds),
@@ -97,13 +97,13 @@ def liveliest(month: Month, day: date) -> str:
     return str(counted[c.USER_ID][0])
 
 
-def tastes_section(month: Month, customer: str, day: date) -> Section:
+def tastes_section(month: Month, customer: str) -> Section:
     """Return what the customer truly likes and dislikes most, importance counted in."""
     mean = importances(month.shop.world).group_by(c.ATTRIBUTE).agg(pl.col("importance").mean())
-    known = taste_truth(month.shop.world, day).filter(pl.col(c.USER_ID) == customer)
+    known = taste_truth(month.shop).filter(pl.col(c.USER_ID) == customer)
     rows = known.join(mean, on=c.ATTRIBUTE).select(
         pl.format("{} {}", c.ATTRIBUTE, c.VALUE).alias(c.VALUE),
-        (pl.col("taste") * pl.col("importance")).alias("weight"),
+        (pl.col("taste") * pl.col("own_factor") * pl.col("importance")).alias("weight"),
     )
     strongest = rows.sort(pl.col("weight").abs(), descending=True).head(TASTES).sort("weight")
     notes = (f"Customer {customer}: taste times mean importance of an attribute, in log-odds.",)

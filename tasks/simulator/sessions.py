@@ -16,6 +16,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.simulator.attributes import COLOUR, GROUPS, STYLE
+from tasks.simulator.breaks import in_fashion, taste_vectors
 from tasks.simulator.catalogue import in_promotion
 from tasks.simulator.customers import browsing, buying, trait_days, value_vectors
 from tasks.simulator.draws import Flags, Floats, Ints, Stream
@@ -119,7 +120,7 @@ def requests(world: World, state: State, day: date) -> Requests:
     platform = _platforms(world, day, who, session)
     category, style = intents(world, state, day, who, ordinal, within == 0)
     intended = Intended(day, who, ordinal, session, second, platform, category, style)
-    return _asked(world, intended)
+    return _asked(world, state, intended)
 
 
 def _running(counts: Ints) -> Ints:
@@ -240,7 +241,7 @@ def _next_style(world: World, day: date, who: Ints, turn: int, last: Ints) -> In
     )
 
 
-def _asked(world: World, plan: Intended) -> Requests:
+def _asked(world: World, state: State, plan: Intended) -> Requests:
     """Return the requests with surface, scope, queried colour and length drawn."""
     keys = (plan.customer, plan.day.toordinal(), plan.ordinal)
     surface = world.draws.choice(_SURFACE_SHARES, Stream.REQUEST, *keys, _SURFACE)
@@ -254,19 +255,19 @@ def _asked(world: World, plan: Intended) -> Requests:
     length = world.draws.choice(
         np.cumsum(world.parameters.listing_length_shares), Stream.REQUEST, *keys, _LENGTH
     )
-    colour = np.where(surface == SEARCH, _queried_colours(world, plan), NOTHING)
+    colour = np.where(surface == SEARCH, _queried_colours(world, state, plan), NOTHING)
     return Requests(
         **vars(plan), surface=surface, scope=scope, colour=colour, length=np.array(lengths)[length]
     )
 
 
-def _queried_colours(world: World, plan: Intended) -> Ints:
+def _queried_colours(world: World, state: State, plan: Intended) -> Ints:
     """Return the colour that a search names, drawn by taste; -1 for beauty and plain searches."""
     number = [attribute.name for attribute in world.parameters.attributes].index(COLOUR)
-    vectors = value_vectors(
-        world.parameters, world.draws, number, len(world.catalogue.names[COLOUR])
-    )
-    scores = 1.5 * world.customers.vectors(plan.customer, plan.day) @ vectors.T
+    count = len(world.catalogue.names[COLOUR])
+    values = value_vectors(world.parameters, world.draws, number, count)
+    vectors = values[in_fashion(world, plan.day, np.arange(count), count)]
+    scores = 1.5 * taste_vectors(world, state, plan.customer, plan.day) @ vectors.T
     keys = (plan.customer[:, None], plan.day.toordinal(), plan.ordinal[:, None])
     colour = np.argmax(
         scores + world.draws.gumbel(Stream.QUERY, *keys, np.arange(len(vectors))), axis=1

@@ -92,7 +92,10 @@ class Shop:
         )
 
     def requests(self, day: date) -> pl.DataFrame:
-        """Return the day's listing requests, which a policy fills: one row per `listing_id`."""
+        """Return the day's listing requests, which a policy fills: one row per `listing_id`.
+
+        `scope` is the category or group that may be shown, of recommendations too.
+        """
         plan = self._plan(day)
         return pl.DataFrame(
             {
@@ -105,6 +108,7 @@ class Shop:
                 c.SURFACE: pl.Series(c.SURFACES).gather(plan.surface),
                 c.LISTING_CATEGORY: shown_scope(self.world, plan),
                 c.QUERY: queries(self.world, plan),
+                "scope": pl.Series(self.world.scope_names).gather(plan.scope),
                 "length": plan.length,
                 c.CITY: pl.Series(self.world.parameters.cities).gather(
                     self.world.customers.city[plan.customer]
@@ -125,7 +129,11 @@ class Shop:
         Args:
             day: the shop's next day.
             lists: `listing_id, position, item_id` and optionally what else `present_lists` has.
-            mailings: `user_id, mailing` sent that day.
+            mailings: `user_id` of those who are sent a letter that day, whatever it says; a second
+                one does no more. Who has not joined or has opted out gets none.
+
+        Raises:
+            ValueError: lists or letters that this day cannot have.
         """
         return self.copy().live_day(day, lists, mailings)
 
@@ -135,10 +143,19 @@ class Shop:
         """Return what `respond` returns, and move on to the next day."""
         plan = self._plan(day)
         rows = lists_of_frame(self.world, plan, lists)
-        mailed = (
-            np.array([], dtype=np.int64) if mailings is None else user_indices(mailings[c.USER_ID])
-        )
-        return self._live(plan, rows, mailed)
+        return self._live(plan, rows, self._mailed(day, mailings))
+
+    def _mailed(self, day: date, mailings: pl.DataFrame | None) -> Ints:
+        if mailings is None or mailings.is_empty():
+            return np.array([], dtype=np.int64)
+        known = mailings[c.USER_ID].is_in(self.world.customers.ids.implode())
+        if not known.all():
+            stranger = mailings[c.USER_ID].filter(~known)[0]
+            raise ValueError(f"{(~known).sum()} letters to nobody this shop knows, e.g. {stranger}")
+        who = np.unique(user_indices(mailings[c.USER_ID]))
+        willing = self.world.customers.present(day)[who] & (self.state.opted_out[who] == 0)
+        reached: Ints = who[willing]
+        return reached
 
     def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
         """Return `p_examined` and `p_cart_if_examined` of every row of `lists`.
@@ -191,12 +208,12 @@ class Shop:
         orders = now.filter(pl.col("kind") == behaviour.ORDER)
         back = behaviour.returns(self.world, orders, plan.day)
         self.scheduled = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
-        self._remember_items(now)
+        self._remember_items(plan.day, now)
         self._remember_intents(plan)
         self.state.mailed_day[mailed] = plan.day.toordinal()
         self.next_day = plan.day + timedelta(1)
 
-    def _remember_items(self, now: pl.DataFrame) -> None:
+    def _remember_items(self, day: date, now: pl.DataFrame) -> None:
         state, items = self.state, self.world.catalogue
         now = now.sort("at", "customer", "item")
         state.popularity *= self.world.parameters.popularity_decay
@@ -205,7 +222,7 @@ class Shop:
             state.popularity += worth * np.bincount(done, minlength=items.size)
         views = now.filter(pl.col("kind") == behaviour.VIEW)
         orders = now.filter(pl.col("kind") == behaviour.ORDER)
-        state.leaning = leaning_after(self.world, state.leaning, *_who_what(views))
+        state.leaning = leaning_after(self.world, day, state.leaning, *_who_what(views))
         state.seen = appended(state.seen, *_who_what(views))
         who, bought = _who_what(orders)
         state.bought = appended(state.bought, who, bought)

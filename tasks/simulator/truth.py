@@ -1,7 +1,8 @@
 """Truth on disk: for the simulator, its report, tests and benchmarks; no task knows the folder.
 
 `shop.json` says which shop it is; `state/` is what the next day starts from; `importances`,
-`customers`, `tastes`, `items`, `traits`, `accounts` are the shop's hidden parts;
+`customers`, `tastes` (of the next day), `hidden_styles`, `hidden_tastes`, `items`, `traits`,
+`accounts` are the shop's hidden parts;
 `listings/dt=.../rows.parquet` holds the true probabilities of shuffled and sampled listings.
 """
 
@@ -15,8 +16,10 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
+from tasks.simulator.attributes import GENDER, SIZE
+from tasks.simulator.breaks import in_fashion, own_factors, taste_vectors
 from tasks.simulator.customers import tastes, trait_frame, user_ids
-from tasks.simulator.draws import Ints
+from tasks.simulator.draws import Floats, Ints
 from tasks.simulator.faults import accounts
 from tasks.simulator.shop import Shop
 from tasks.simulator.world import World
@@ -52,32 +55,44 @@ def customer_truth(world: World) -> pl.DataFrame:
     )
 
 
-def taste_truth(world: World, day: date) -> pl.DataFrame:
-    """Return the tastes of the first customers for the values of attributes that matter."""
-    who = world.customers.indices[:MOST_TASTED]
+def taste_truth(shop: Shop) -> pl.DataFrame:
+    """Return the tastes of the first customers for the values of attributes that matter.
+
+    As of the shop's next day: drift, exposure and fashion counted in. `own_factor` is by how much
+    the attribute counts more for this customer than `importances` says.
+    """
+    who = shop.world.customers.indices[:MOST_TASTED]
     parts = [
-        _attribute_tastes(world, who, number, day)
-        for number, attribute in enumerate(world.parameters.attributes)
+        _attribute_tastes(shop, who, number)
+        for number, attribute in enumerate(shop.world.parameters.attributes)
         if any(attribute.importance.values())
     ]
     return pl.concat(parts)
 
 
-def _attribute_tastes(world: World, who: Ints, number: int, day: date) -> pl.DataFrame:
+def _attribute_tastes(shop: Shop, who: Ints, number: int) -> pl.DataFrame:
+    world, day = shop.world, shop.next_day
     name = world.parameters.attributes[number].name
     values = world.catalogue.names[name]
     customer, code = np.repeat(who, len(values)), np.tile(np.arange(len(values)), len(who))
-    vectors = world.customers.vectors(customer, day)
-    taste = tastes(world.customers, customer, vectors, number, code, len(values))
+    vectors = taste_vectors(world, shop.state, customer, day)
+    liked = code if name in {SIZE, GENDER} else in_fashion(world, day, code, len(values))
+    taste = tastes(world.customers, customer, vectors, number, liked, len(values))
     named_values = pl.Series(c.VALUE, values).gather(code)
     rows = pl.DataFrame(
         {
             c.USER_ID: world.customers.ids.gather(customer),
             c.VALUE: named_values,
             "taste": taste.astype(np.float32),
+            "own_factor": np.broadcast_to(own_factors(world, customer, number), taste.shape),
         }
     )
-    return rows.select(c.USER_ID, pl.lit(name).alias(c.ATTRIBUTE), c.VALUE, "taste")
+    return rows.select(c.USER_ID, pl.lit(name).alias(c.ATTRIBUTE), c.VALUE, "taste", "own_factor")
+
+
+def hidden_truth(ids: pl.Series, vectors: Floats) -> pl.DataFrame:
+    """Return `id, hidden`: what no attribute shows, for `hidden_style` x the mean product."""
+    return pl.DataFrame({ids.name: ids, "hidden": vectors})
 
 
 def item_truth(world: World) -> pl.DataFrame:
@@ -120,7 +135,12 @@ def write_opening(folder: Path, shop: Shop, facts: dict[str, str | int]) -> None
     world = shop.world
     importances(world).write_parquet(folder / "importances.parquet")
     customer_truth(world).write_parquet(folder / "customers.parquet")
-    taste_truth(world, world.opened).write_parquet(folder / "tastes.parquet")
+    hidden_truth(world.catalogue.ids.alias(c.ITEM_ID), world.hidden_styles).write_parquet(
+        folder / "hidden_styles.parquet"
+    )
+    hidden_truth(world.customers.ids.alias(c.USER_ID), world.hidden_tastes).write_parquet(
+        folder / "hidden_tastes.parquet"
+    )
     item_truth(world).write_parquet(folder / "items.parquet")
     account_truth(world).write_parquet(folder / "accounts.parquet")
     (folder / SHOP).write_text(json.dumps(facts, indent=1))
@@ -133,8 +153,9 @@ def write_day(folder: Path, day: date, rows: pl.DataFrame) -> None:
     rows.write_parquet(path)
 
 
-def write_traits(folder: Path, shop: Shop) -> None:
-    """Write who has had which trait since the opening."""
+def write_latest(folder: Path, shop: Shop) -> None:
+    """Write the tastes of the shop's next day, and who has had which trait since the opening."""
+    taste_truth(shop).write_parquet(folder / "tastes.parquet")
     days = (shop.next_day - shop.world.opened).days
     trait_frame(shop.world.customers, shop.world.opened, days).write_parquet(
         folder / "traits.parquet"

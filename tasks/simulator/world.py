@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tasks.simulator.attributes import GENDER, GROUPS, SIZE
-from tasks.simulator.breaks import hidden_vectors
+from tasks.simulator.breaks import hidden_vectors, in_fashion
 from tasks.simulator.catalogue import Catalogue, catalogue
 from tasks.simulator.customers import Customers, customers, value_vectors
 from tasks.simulator.draws import Draws, Floats, Ints, Stream
@@ -61,11 +61,19 @@ class World:
     @cached_property
     def item_vectors(self) -> Floats:
         """Where each item's values lie in the space of tastes, on average, as long as a taste."""
+        return self._item_vectors(self.opened)
+
+    @cached_property
+    def turned_item_vectors(self) -> Floats:
+        """The same after fashion has turned."""
+        return self._item_vectors(date.max)
+
+    def _item_vectors(self, day: date) -> Floats:
         total = np.zeros((self.catalogue.size, self.parameters.vector_length))
         for number, attribute in enumerate(self.parameters.attributes):
             if any(attribute.importance.values()) and attribute.name not in {SIZE, GENDER}:
-                codes = self.catalogue.values[attribute.name]
                 count = len(self.catalogue.names[attribute.name])
+                codes = in_fashion(self, day, self.catalogue.values[attribute.name], count)
                 values = value_vectors(self.parameters, self.draws, number, count)
                 total += np.where(codes[:, None] < 0, 0.0, values[codes])
         lengths = np.linalg.norm(total, axis=1, keepdims=True)

@@ -54,7 +54,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     millions = float(os.environ.get("EVENTS_MILLIONS", "20"))
     bench = Bench("features")
-    bench.note(version=DEFAULT.version, digest=DEFAULT.digest)
+    bench.world(DEFAULT)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), mlflow_url="")
         with bench.timed("prepare"):

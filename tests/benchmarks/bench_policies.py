@@ -122,11 +122,11 @@ def note(bench: Bench, world: str, rows: pl.DataFrame) -> None:
 def main() -> None:
     """Print views, carts and orders per customer in 14 days by arm, and what each arm gains."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    wanted, bench = asked(seeds="11,12", worlds="default,rough"), Bench("policies")
+    wanted, bench = asked(seeds="31,32", worlds="default,rough"), Bench("policies")
     bench.note(seeds=str(wanted.seeds), days=DAYS, customers=CUSTOMERS)
     settings = Settings(mlflow_url="")
     for world in wanted.worlds:
-        bench.note(**{f"{world}/digest": world_named(world).digest})
+        bench.world(world_named(world))
         found = []
         for seed in wanted.seeds:
             with bench.timed(f"{world}/{seed}"):

@@ -33,7 +33,8 @@ def main() -> None:
     customers, items = int(CUSTOMERS_PER_MILLION * millions), int(ITEMS_PER_MILLION * millions)
     wanted, bench = asked(seeds=str(SEED)), Bench("simulator")
     seed, parameters = wanted.seeds[0], world_named(wanted.worlds[0])
-    bench.note(version=parameters.version, digest=parameters.digest, seed=seed)
+    bench.world(parameters)
+    bench.note(seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         landing, truth = Path(folder) / "landing", Path(folder) / "truth"
         with bench.timed("simulate"):

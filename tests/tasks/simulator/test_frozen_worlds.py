@@ -5,9 +5,9 @@ import pytest
 from tasks.simulator.parameters import world_named
 
 FROZEN = {
-    "default": ("default-2", "0b15d4b8276379c9"),
-    "lively": ("default-2-lively", "fd82422a1fd5d122"),
-    "rough": ("default-2-rough", "8871099b253a0b8b"),
+    "default": ("default-3", "6c38d84dcf33429c"),
+    "lively": ("default-3-lively", "f9a58f8272df385e"),
+    "rough": ("default-3-rough", "bc0e5594580c07fe"),
 }
 """Figures are quoted by version: a changed number is a new version, told in CHANGELOG.md."""
 

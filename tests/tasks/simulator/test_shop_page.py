@@ -44,7 +44,7 @@ def test_the_list_shown_is_one_in_which_the_customer_did_something(month: report
     assert done.filter(pl.col(c.EVENT_TYPE) == c.VIEW).height > 1
     section = report.list_section(month, customer)
     assert section.figure is not None
-    likes = report.tastes_section(month, customer, date(2026, 5, 28))
+    likes = report.tastes_section(month, customer)
     assert likes.figure is not None
     assert len(likes.figure.axes[0].patches) == report.TASTES
     week = report.week_section(month, customer, date(2026, 5, 28)).table

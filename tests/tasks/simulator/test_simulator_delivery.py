@@ -246,7 +246,7 @@ def test_the_command_writes_below_home_and_prints_what_it_wrote(
     assert "impression" in capsys.readouterr().out
 
 
-def test_items_follow_customers_and_both_stay_within_what_was_tried() -> None:
+def test_items_follow_customers_and_both_have_their_bounds() -> None:
     assert [command.items_of(size) for size in (300, 3_000, 5_000_000)] == [200, 1276, 500_000]
     parser = ArgumentParser()
     command.add_arguments(parser)

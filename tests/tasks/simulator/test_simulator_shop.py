@@ -46,11 +46,6 @@ def test_equal_lists_give_equal_events_and_leave_the_shop_as_it_was(opened: Shop
     assert opened.next_day == DAY
 
 
-def test_responding_and_living_a_day_give_the_same_events(opened: Shop) -> None:
-    lists = opened.present_lists(DAY)
-    assert_frame_equal(opened.respond(DAY, lists), opened.copy().live_day(DAY, lists))
-
-
 def test_people_who_see_the_same_list_under_two_policies_do_the_same(opened: Shop) -> None:
     lists = opened.present_lists(DAY)
     users = opened.requests(DAY).select(c.LISTING_ID, c.USER_ID)
@@ -121,6 +116,40 @@ def test_letters_bring_visits_of_those_who_were_sent_one(opened: Shop) -> None:
 def test_only_the_next_day_can_be_lived(opened: Shop) -> None:
     with pytest.raises(ValueError, match="next day is 2026-03-02"):
         opened.requests(DAY + timedelta(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (pl.lit(0, pl.Int32).alias(c.POSITION), "a position below 1"),
+        (pl.lit(1, pl.Int32).alias(c.POSITION), "two items in one slot"),
+        (pl.lit("i000001").alias(c.ITEM_ID), "an item twice"),
+        (pl.lit("i-1").alias(c.ITEM_ID), "an unknown item"),
+        (pl.lit(None, pl.String).alias(c.ITEM_ID), "an unknown item"),
+    ],
+)
+def test_lists_that_cannot_be_are_refused_with_an_example(
+    opened: Shop, change: pl.Expr, rule: str
+) -> None:
+    lists = opened.present_lists(DAY).with_columns(change)
+    with pytest.raises(ValueError, match=rf"lists show {rule} in [\d]+ rows, e\.g\. \("):
+        opened.respond(DAY, lists)
+
+
+def test_letters_reach_those_who_may_have_them_once(opened: Shop) -> None:
+    lists, people = opened.present_lists(DAY), opened.world.customers
+    ids = people.ids.gather(np.flatnonzero(people.present(DAY)))
+    once = pl.DataFrame({c.USER_ID: ids})
+    visits = [
+        opened.respond(DAY, lists, letters).filter(surface="other").height
+        for letters in (None, once, pl.concat([once, once]))
+    ]
+    assert visits[0] < visits[1] == visits[2]
+    absent = pl.DataFrame({c.USER_ID: people.ids.gather(np.flatnonzero(~people.present(DAY)))})
+    assert absent.height
+    assert opened.respond(DAY, lists, absent).equals(opened.respond(DAY, lists))
+    with pytest.raises(ValueError, match=r"1 letters to nobody this shop knows, e\.g\. u9999999"):
+        opened.respond(DAY, lists, pl.DataFrame({c.USER_ID: ["u9999999"]}))
 
 
 def test_a_list_that_nobody_asked_for_is_refused(opened: Shop) -> None:
