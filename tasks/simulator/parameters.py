@@ -149,7 +149,7 @@ LIVELY = replace(
     DEFAULT, version=f"{DEFAULT.version}-lively", cart_intercept=-3.7, order_intercept=0.2
 )
 """Customers who order about seven times as much: in minutes a small shop shows what a real one of
-its size does not. For demonstrations; no quality is quoted from it."""
+its size does not. For demonstrations: quality is quoted from the default world."""
 
 
 def world_named(name: str) -> Parameters:
