@@ -41,6 +41,8 @@ from vitrina_airflow.run import run_step
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,
     max_active_runs=1,
+    # By hand only: at night nobody should have to unpause it first.
+    is_paused_upon_creation=False,
     # A second try after a half-done first one would go back two versions.
     default_args=DEFAULT_ARGS | {"retries": 0, "execution_timeout": timedelta(minutes=10)},
     params={

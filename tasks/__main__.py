@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import date
 from importlib import import_module
 
+from tasks.arguments import a_day
 from tasks.errors import QualityGateFailed, VitrinaError, WrongCall
 from tasks.lake.ledger import asked_days
 from tasks.settings import Settings, shown_default, variables
@@ -70,12 +71,8 @@ def _command(parser: argparse.ArgumentParser, run: Callable[..., int | None]) ->
 
 def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="a DAG, or DAG.task; `chain` for the nightly DAGs in order")
-    parser.add_argument(
-        "--day", type=date.fromisoformat, required=True, help="YYYY-MM-DD, the partition key"
-    )
-    parser.add_argument(
-        "--to", type=date.fromisoformat, help="last day of a range; each day in order"
-    )
+    parser.add_argument("--day", type=a_day, required=True, help="YYYY-MM-DD, the partition key")
+    parser.add_argument("--to", type=a_day, help="last day of a range; each day in order")
     parser.add_argument(
         "--force", action="store_true", help="train days that a newer one supersedes"
     )

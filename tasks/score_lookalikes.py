@@ -48,6 +48,7 @@ def list_segments(day: date, settings: Settings) -> list[str]:
     lake = Lake(settings)
     if by := superseded_by(lake, day):
         lake.supersede(LOOKALIKE_FEATURES, day, by)
+        log.info("%s is not scored: superseded by %s; force it to score it all the same", day, by)
         return []
     known = segments()
     for feature_day in feature_days(lake, day, list(known.values())):

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from tasks.arguments import a_day
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.ledger import Record, Slot, asked_days
@@ -204,10 +205,8 @@ def _to_do(found: pl.DataFrame) -> list[str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare `--from` and `--to`."""
-    parser.add_argument(
-        "--from", dest="first", type=date.fromisoformat, required=True, metavar="DAY"
-    )
-    parser.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="DAY")
+    parser.add_argument("--from", dest="first", type=a_day, required=True, metavar="DAY")
+    parser.add_argument("--to", dest="last", type=a_day, required=True, metavar="DAY")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import requests
 
+from tasks.arguments import a_day
 from tasks.errors import VitrinaError
 from tasks.lake.ledger import days_between
 from tasks.landing.manifest import landing_days, read_manifest
@@ -37,6 +38,8 @@ ACTIVE_RUNS = 2
 POLL_SECONDS = 3
 SCHEDULE_SECONDS = 30
 STILL_SECONDS = 120
+# `python -m tasks report` writes a page of the same day, without Airflow's runs.
+PAGE_STEM = "demo-"
 WAIT_MINUTES = 30
 LOG_LINES = 20
 INTERRUPTED = 130
@@ -218,7 +221,7 @@ def print_result(last: date, settings: Settings, runs: list[Record], family: Fam
 
     page = build(last, settings, runs)
     print(text(page))
-    print(f"\nThis page with plots: {write_html(page, settings)}")
+    print(f"\nThis page with plots: {write_html(page, settings, PAGE_STEM)}")
     print(f"Airflow: {family.airflow_url}   MLflow: {family.mlflow_url}   (until `make stop`)")
 
 
@@ -263,7 +266,7 @@ def _arguments() -> argparse.Namespace:
         "--listing-days", type=int, default=7, help="days before the last three that rankers learn"
     )
     parser.add_argument(
-        "--last-day", type=date.fromisoformat, metavar="DAY", help="the newest; default: yesterday"
+        "--last-day", type=a_day, metavar="DAY", help="the newest; default: yesterday"
     )
     parser.add_argument("--source", default=SIMULATOR, help="an importer's name")
     parser.add_argument("--path", type=Path, help="the importer's file or folder")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from datetime import date
 from pathlib import Path
 
+from tasks.arguments import a_day
 from tasks.landing.importers import IMPORTERS, load
 from tasks.settings import Settings
 
@@ -18,11 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mapping", type=Path, help="TOML file, for --source generic")
     parser.add_argument(
-        "--first-day", type=date.fromisoformat, metavar="DAY", help="default: the source's first"
+        "--first-day", type=a_day, metavar="DAY", help="default: the source's first"
     )
-    parser.add_argument(
-        "--last-day", type=date.fromisoformat, metavar="DAY", help="default: the source's last"
-    )
+    parser.add_argument("--last-day", type=a_day, metavar="DAY", help="default: the source's last")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -115,7 +115,8 @@ def read_manifest(landing: Path, day: date) -> Manifest:
     if faults:
         raise ContractViolation(
             f"landing {day}: {len(faults)} of {len(manifest.files)} files differ from the"
-            " manifest: " + "; ".join(faults[:3])
+            " manifest: " + "; ".join(faults[:3]) + "; have the day delivered again, as a new"
+            " version of its manifest"
         )
     return manifest
 

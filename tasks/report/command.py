@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tasks.arguments import a_day
 from tasks.errors import VitrinaError
 from tasks.report.build import build
 from tasks.report.page import text, write_html
@@ -17,7 +17,7 @@ from tasks.settings import Settings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the day, how many days of tables to judge, and where Airflow's runs are."""
-    parser.add_argument("--day", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
+    parser.add_argument("--day", type=a_day, required=True, help="YYYY-MM-DD")
     parser.add_argument(
         "--days", type=int, help="days of tables to judge, the last is --day; default: a week"
     )

@@ -8,6 +8,7 @@ from math import exp, log
 from pathlib import Path
 from textwrap import fill, indent
 
+from tasks.arguments import a_day
 from tasks.settings import Settings
 from tasks.simulator.breaks import NAMES
 from tasks.simulator.delivery import simulate
@@ -22,16 +23,16 @@ REPORT_STEM = "shop-"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument("--days", type=int, default=30, help="days to write, the last one included")
-    parser.add_argument("--last-day", type=date.fromisoformat, required=True, help="YYYY-MM-DD")
+    parser.add_argument("--days", type=int, default=30, help="days to write; 30")
+    parser.add_argument("--last-day", type=a_day, required=True, help="YYYY-MM-DD")
     parser.add_argument(
         "--size",
         type=_size,
         default=3_000,
-        help=f"customers, {FEWEST} to {MOST:,}; items follow, {FEWEST_ITEMS} to {MOST_ITEMS:,}",
+        help=f"customers, {FEWEST} to {MOST:,}; 3,000; {FEWEST_ITEMS} to {MOST_ITEMS:,} items follow",
     )
     parser.add_argument("--items", type=int, help="items on the opening day, if not as many")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=7, help="another number, another shop; 7")
     parser.add_argument(
         "--world",
         type=_world,
@@ -106,6 +107,8 @@ def run(args: Namespace, settings: Settings) -> int:
         settings.landing, truth, first_day, args.days, args.size,
         args.items or items_of(args.size), args.seed, faults=faults, parameters=args.world,
     )  # fmt: skip
+    told = "landing in {}, truth in {}; days delivered before are left alone"
+    print(told.format(settings.landing, truth))
     print(
         "\n".join(
             f"{name:12} {value:,}" if isinstance(value, int) else f"{name:12} {value}"

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 CUSTOMERS, ITEMS, DAYS, WEEK = 800, 800, 28, 7
 TASTES, EVENTS = 14, 40
+SCALE = {marginals.PERCENT: 100.0, marginals.RATIO: 1.0, marginals.COUNT: 1.0}
 P_CART = "p_cart_if_examined"
 DOING = (c.VIEW, c.FAVORITE, c.CART, c.ORDER, c.RETURN)
 
@@ -196,10 +197,13 @@ def marginals_section(rows: dict[str, list[Row]], is_known: bool) -> Section:
         {
             "marginal": [row.name for row in first],
             "unit": [row.unit for row in first],
-            "real from": [row.real[0] if row.real else None for row in first],
-            "real to": [row.real[1] if row.real else None for row in first],
-            **{name: [row.simulated.value for row in found] for name, found in rows.items()},
-            "default lies": [row.verdict for row in first],
+            "real from": [row.real[0] * SCALE[row.unit] if row.real else None for row in first],
+            "real to": [row.real[1] * SCALE[row.unit] if row.real else None for row in first],
+            **{
+                name: [row.simulated.value * SCALE[row.unit] for row in found]
+                for name, found in rows.items()
+            },
+            "default is": [row.verdict for row in first],
         }
     )
     absent = "No folder of real data is named (VITRINA_REAL_DATA), so there is nothing beside it."
