@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--size",
         type=_size,
         default=3_000,
-        help=f"customers, {FEWEST} to {MOST:,}; 3,000; {FEWEST_ITEMS} to {MOST_ITEMS:,} items follow",
+        help=f"customers, {FEWEST} to {MOST:,}; 3,000; items, {FEWEST_ITEMS} up, follow",
     )
     parser.add_argument("--items", type=int, help="items on the opening day, if not as many")
     parser.add_argument("--seed", type=int, default=7, help="another number, another shop; 7")
