@@ -224,8 +224,9 @@ def windows(log: pl.DataFrame, days: int | None, since_days: int = 0) -> list[pl
     """Return the whole windows of a log from its first event on; a shorter log is one window."""
     if days is None:
         return [log]
-    first = log[c.TS].min() + timedelta(since_days)  # type: ignore[operator]
-    whole = max(((log[c.TS].max() - first).days + 1) // days, 1)  # type: ignore[operator, union-attr]
+    begins, ends = log.select(begins=pl.col(c.TS).min(), ends=pl.col(c.TS).max()).row(0)
+    first = begins + timedelta(since_days)
+    whole = max(((ends - first).days + 1) // days, 1)
     number = ((pl.col(c.TS) - first).dt.total_days() // days).alias("window")
     numbered = log.filter(pl.col(c.TS) >= first).with_columns(number)
     known = numbered.filter(pl.col("window") < whole).sort("window", maintain_order=True)

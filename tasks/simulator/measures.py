@@ -90,7 +90,7 @@ def views_per_session(at_least: int) -> Measure:
     """Measure the views of sessions that have this many or more."""
 
     def measure(log: pl.DataFrame) -> Estimate:
-        return exact(_sessions(log, at_least)["len"].mean())  # type: ignore[arg-type]
+        return exact(_sessions(log, at_least).select(pl.col("len").mean()).item())
 
     return measure
 
@@ -175,8 +175,9 @@ def concentration(
 def new_per_day(log: pl.DataFrame) -> Estimate:
     """Measure items first seen within the log, a day, as a share of the items met in it."""
     items = log.group_by(c.ITEM_ID).agg(pl.col(c.FIRST_SEEN).first())
-    first, last = log[c.TS].dt.date().min(), log[c.TS].dt.date().max()
-    days = (last - first).days + 1  # type: ignore[operator, union-attr]
+    day = pl.col(c.TS).dt.date()
+    first, last = log.select(first=day.min(), last=day.max()).row(0)
+    days = (last - first).days + 1
     found = wilson(int((items[c.FIRST_SEEN] >= first).sum()), items.height)
     return Estimate(*(value / days for value in found))
 
@@ -207,8 +208,8 @@ def weekday_ratio(log: pl.DataFrame) -> Estimate:
     """Measure the busiest weekday's views over the quietest's, each by its middle day."""
     day = pl.col(c.TS).dt.date().alias("day")
     days = of_type(log, c.VIEW).group_by(day).len()
-    middle = days.group_by(pl.col("day").dt.weekday()).agg(pl.col("len").median())["len"]
-    return exact(float(middle.max() / middle.min()))  # type: ignore[operator, arg-type]
+    middle = days.group_by(pl.col("day").dt.weekday()).agg(pl.col("len").median())
+    return exact(middle.select(pl.col("len").max() / pl.col("len").min()).item())
 
 
 def relative_click(position: int) -> Measure:
