@@ -23,6 +23,28 @@ REPORT_STEM = "shop-"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of the command."""
+    _add_shop(parser)
+    parser.add_argument(
+        "--truth", type=Path, default=None, help="folder of the truth; default: truth below home"
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="land nothing; write a page with pictures of both worlds of this seed",
+    )
+    parser.add_argument(
+        "--fault",
+        type=_ordered,
+        action="append",
+        default=[],
+        metavar="YYYY-MM-DD=NAME",
+        help="what goes wrong with a day's delivery, see below; may be given several times",
+    )
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.epilog = "\n".join(["faults, and what ingest does with them:", *_told()])
+
+
+def _add_shop(parser: ArgumentParser) -> None:
     parser.add_argument("--days", type=int, default=30, help="days to write; 30")
     parser.add_argument("--last-day", type=a_day, required=True, help="YYYY-MM-DD")
     parser.add_argument(
@@ -39,24 +61,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=DEFAULT,
         help=f"default, lively (buys more), rough, or rough:NAME,... of {', '.join(NAMES)}",
     )
-    parser.add_argument(
-        "--report",
-        action="store_true",
-        help="land nothing; write a page with pictures of both worlds of this seed",
-    )
-    parser.add_argument(
-        "--truth", type=Path, default=None, help="folder of the truth; default: truth below home"
-    )
-    parser.add_argument(
-        "--fault",
-        type=_ordered,
-        action="append",
-        default=[],
-        metavar="YYYY-MM-DD=NAME",
-        help="what goes wrong with a day's delivery, see below; may be given several times",
-    )
-    parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = "\n".join(["faults, and what ingest does with them:", *_told()])
 
 
 def _size(text: str) -> int:

@@ -97,9 +97,6 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
     def normal(what: int) -> Floats:
         return draws.normal(Stream.CUSTOMER, who, what)
 
-    def tailed(what: int) -> Floats:
-        return heavy(normal(what), parameters.breaks.heavy_tails)
-
     gender = (uniform(_GENDER) >= parameters.women).astype(np.int64)
     birth_year = (1952 + 56 * (uniform(_BIRTH) + uniform(_BIRTH_SKEW) ** 2) / 2).astype(np.int64)
     first, second = _vectors(parameters, draws, gender, birth_year)
@@ -119,7 +116,7 @@ def customers(parameters: Parameters, draws: Draws, opened: date, count: int) ->
         consent=uniform(_CONSENT) < parameters.consent,
         joined=np.where(late < 1, np.ceil(late * parameters.joining_days), -30).astype(np.int64),
         rate=parameters.sessions_per_day * _activity(parameters, normal(_RATE)),
-        buyer=0.5 * tailed(_BUYER),
+        buyer=0.5 * heavy(normal(_BUYER), parameters.breaks.heavy_tails),
         price_sensitivity=np.exp(0.5 * normal(_PRICE) - 0.125),
         # Those who come anyway do not like letters: not monotone in the probability of buying.
         mailing_effect=0.5 + 0.6 * normal(_EFFECT) - 0.35 * normal(_RATE) ** 2,

@@ -150,6 +150,7 @@ LIVELY = replace(
 )
 """Customers who order about seven times as much: in minutes a small shop shows what a real one of
 its size does not. For demonstrations: quality is quoted from the default world."""
+WHOLE = {"default": DEFAULT, "lively": LIVELY}
 
 
 def world_named(name: str) -> Parameters:
@@ -164,8 +165,8 @@ def world_named(name: str) -> Parameters:
     """
     kind, _, listed = name.partition(":")
     broken = tuple(listed.split(",")) if listed else NAMES
-    if name in (whole := {"default": DEFAULT, "lively": LIVELY}):
-        return whole[name]
+    if name in WHOLE:
+        return WHOLE[name]
     if kind != ROUGH or not set(broken) <= set(NAMES):
         raise ValueError(f"no world {name!r}: default, lively, rough, or rough:NAME,... of {NAMES}")
     return replace(DEFAULT, version=f"{DEFAULT.version}-{name}", breaks=ALL.only(broken))

@@ -1,8 +1,8 @@
 """Truth on disk: for the simulator, its report, tests and benchmarks; no task knows the folder.
 
 `shop.json` says which shop it is; `state/` is what the next day starts from; `importances`,
-`customers`, `tastes` (of the next day), `hidden_styles`, `hidden_tastes`, `items`, `traits`,
-`accounts` are the shop's hidden parts;
+`customers`, `tastes` (of the next day), `items`, `traits`, `accounts` are the shop's hidden parts,
+where a style hides `hidden_styles` and `hidden_tastes` too;
 `listings/dt=.../rows.parquet` holds the true probabilities of shuffled and sampled listings.
 """
 
@@ -135,15 +135,17 @@ def write_opening(folder: Path, shop: Shop, facts: dict[str, str | int]) -> None
     world = shop.world
     importances(world).write_parquet(folder / "importances.parquet")
     customer_truth(world).write_parquet(folder / "customers.parquet")
-    hidden_truth(world.catalogue.ids.alias(c.ITEM_ID), world.hidden_styles).write_parquet(
-        folder / "hidden_styles.parquet"
-    )
-    hidden_truth(world.customers.ids.alias(c.USER_ID), world.hidden_tastes).write_parquet(
-        folder / "hidden_tastes.parquet"
-    )
+    if world.parameters.breaks.hidden_style:
+        _write_hidden(folder, world)
     item_truth(world).write_parquet(folder / "items.parquet")
     account_truth(world).write_parquet(folder / "accounts.parquet")
     (folder / SHOP).write_text(json.dumps(facts, indent=1))
+
+
+def _write_hidden(folder: Path, world: World) -> None:
+    items, people = world.catalogue.ids.alias(c.ITEM_ID), world.customers.ids.alias(c.USER_ID)
+    hidden_truth(items, world.hidden_styles).write_parquet(folder / "hidden_styles.parquet")
+    hidden_truth(people, world.hidden_tastes).write_parquet(folder / "hidden_tastes.parquet")
 
 
 def write_day(folder: Path, day: date, rows: pl.DataFrame) -> None:
