@@ -29,7 +29,7 @@ from tasks.simulator.marginals import PERCENT, Row, shop_log  # noqa: E402
 from tasks.simulator.parameters import Parameters, world_named  # noqa: E402
 from tasks.simulator.real_logs import real_logs  # noqa: E402
 from tasks.simulator.shop import Shop  # noqa: E402
-from tests.benchmarks.measure import Bench, asked  # noqa: E402
+from tests.benchmarks.measure import Bench, asked, only  # noqa: E402
 
 log = logging.getLogger("bench_marginals")
 FIRST_DAY = date(2026, 9, 1)
@@ -92,7 +92,7 @@ def main() -> None:
     if folder is None or not folder.is_dir():
         raise SystemExit(f"bench-marginals: VITRINA_REAL_DATA names no folder of data: {folder}")
     wanted = asked(seeds="51,52,53")
-    seeds, parameters = wanted.seeds, world_named(wanted.worlds[0])
+    seeds, parameters = wanted.seeds, world_named(only(wanted.worlds, "world"))
     bench = Bench("marginals")
     with bench.timed("simulate"):
         simulated = [simulated_log(seed, parameters) for seed in seeds]

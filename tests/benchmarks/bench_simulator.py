@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT)]
 
 from tasks.simulator.delivery import simulate  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
-from tests.benchmarks.measure import Bench, asked  # noqa: E402
+from tests.benchmarks.measure import Bench, asked, only  # noqa: E402
 
 FIRST_DAY = date(2026, 9, 1)
 DAYS = 30
@@ -32,7 +32,8 @@ def main() -> None:
     millions = float(os.environ.get("EVENTS_MILLIONS", "20"))
     customers, items = int(CUSTOMERS_PER_MILLION * millions), int(ITEMS_PER_MILLION * millions)
     wanted, bench = asked(seeds=str(SEED)), Bench("simulator")
-    seed, parameters = wanted.seeds[0], world_named(wanted.worlds[0])
+    seed = only(wanted.seeds, "seed")
+    parameters = world_named(only(wanted.worlds, "world"))
     bench.world(parameters)
     bench.note(seed=seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import psutil
 
@@ -20,6 +21,7 @@ from tasks.ranker.measure import Interval
 from tasks.simulator.parameters import Parameters
 
 Figure = float | int | str
+T = TypeVar("T")
 
 
 def asked(seeds: str, worlds: str = "default") -> argparse.Namespace:
@@ -32,6 +34,13 @@ def asked(seeds: str, worlds: str = "default") -> argparse.Namespace:
     parser.add_argument("--seeds", type=_numbers, default=_numbers(seeds), help="11,12,13")
     parser.add_argument("--worlds", type=_names, default=_names(worlds), help="default,rough")
     return parser.parse_args()
+
+
+def only(values: list[T], what: str) -> T:
+    """Return the one value that this benchmark can use."""
+    if len(values) != 1:
+        raise SystemExit(f"this benchmark takes one {what}, not {values}")
+    return values[0]
 
 
 def _numbers(text: str) -> list[int]:
