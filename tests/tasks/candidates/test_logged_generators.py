@@ -56,6 +56,7 @@ def test_nothing_is_logged_when_nothing_is_tracked(
 ) -> None:
     generator = fitted("popular", small_shop, small_settings)
     log_model(small_settings, generator, small_shop, live=True)
+    assert not list(small_settings.home.iterdir())
 
 
 @pytest.mark.parametrize(("name", "own"), [("ease", "threadpoolctl"), ("sasrec", "torch")])

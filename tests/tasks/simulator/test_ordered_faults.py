@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Callable, Collection, Mapping
@@ -291,6 +292,12 @@ FATES: dict[str, Callable[[Case, Case], None]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_meets_its_stated_fate(name: str, plain: Case, tmp_path: Path) -> None:
     FATES[name](case(tmp_path, {DAY: [name]}), plain)
+
+
+def test_prices_that_come_as_text_after_a_wider_type_are_still_prices(tmp_path: Path) -> None:
+    found = case(tmp_path, {DAY: ["wider_type", "changed_type"]})
+    (example,) = re.findall(r"Examples: '([^']*)'", found.refusal(DAY))
+    assert re.fullmatch(r"\d+\.\d\d", example)
 
 
 def test_late_events_of_a_merged_user_keep_the_old_identifier_and_are_counted(
