@@ -5,9 +5,10 @@
 --   the last snapshot on), calendar (day, decay_ppm), event_weights (event_type, weight).
 -- Window: an event counts when its day of receipt and its day of ts are both in the calendar. Most
 --   are received on their day, and comparing bounds is cheaper than casting ts to a date.
--- preference = sum of weight * decay over the value / the same over all values of the attribute,
---   before the cut to the top values. Sums are integers (weights, decay in millionths), so that
---   the result does not depend on row order. An impression has no weight: it is not a choice.
+-- preference = sum of weight * decay over the value / (the same over all values of the attribute,
+--   before the cut to the top values, + :prior_ppm): who has done little prefers little. Sums are
+--   integers (weights, decay in millionths), so that the result does not depend on row order. An
+--   impression has no weight: it is not a choice.
 -- An item with two values of an attribute gives its whole weight to each.
 -- Owner: facets
 WITH weighted AS (
@@ -72,6 +73,6 @@ SELECT
     category_group,
     attribute,
     value,
-    CAST(ppm AS DOUBLE) / CAST(attribute_ppm AS DOUBLE) AS preference
+    CAST(ppm AS DOUBLE) / CAST(attribute_ppm + :prior_ppm AS DOUBLE) AS preference
 FROM placed
 WHERE place <= :top_values

@@ -16,7 +16,7 @@ from tasks import columns as c
 from tasks import tracking
 from tasks.facets.design import sorted_rows
 from tasks.facets.picture import weights_figure
-from tasks.facets.preferences import event_weights
+from tasks.facets.preferences import event_weights, prior_ppm
 from tasks.facets.sampling import kept_below
 from tasks.facets.weights import METHODS, Source, facet_weights
 from tasks.features.calendar import calendar
@@ -56,7 +56,7 @@ def write_user_facets(day: date, settings: Settings) -> int:
             "calendar": calendar(day, options.window_days, options.half_life_days),
             "event_weights": event_weights(options),
         },
-        params={"top_values": options.top_values},
+        params={"top_values": options.top_values, "prior_ppm": prior_ppm(options)},
     )
     return lake.write_day(USER_FACETS, day, rows)
 

@@ -143,10 +143,13 @@ class Facets(Section):
     favorite_weight: int = Field(3, ge=0, le=1000, description="what a favorite counts")
     cart_weight: int = Field(5, ge=0, le=1000, description="what a cart counts")
     order_weight: int = Field(10, ge=0, le=1000, description="what an order counts")
+    prior_weight: float = Field(
+        5.0, ge=0, le=1000, description="weight that pulls preferences of who has done little to 0"
+    )
     top_values: int = Field(
         10, ge=1, le=100, description="values kept per user, category group and attribute"
     )
-    fit_days: int = Field(7, ge=1, le=60, description="listing days behind the weights")
+    fit_days: int = Field(14, ge=1, le=60, description="listing days behind the weights")
     negative_share: float = Field(
         0.1, gt=0, le=1, description="share of shown items without a cart that are fitted"
     )

@@ -13,10 +13,6 @@ from tasks import columns as c
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 PICO = 1e-12
-MIN_OWNERS = 20
-"""Blocks of customers that an attribute needs; with few customers a block is one of them."""
-CONSTANT = 1e-9
-"""A spread below this is no spread: the attribute says nothing between the items shown."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class Design:
         y: 1.0 where the item was carted.
         offset: log P(examined), 0.0 where unknown.
         listing: a code per listing, not decreasing.
+        item: a code per item.
         block: a code per block of customers, not decreasing.
         users: how many customers the rows are of.
     """
@@ -38,6 +35,7 @@ class Design:
     y: Array
     offset: Array
     listing: Codes
+    item: Codes
     block: Codes
     users: int
 
@@ -75,6 +73,7 @@ def design_of(rows: pl.DataFrame, features: pl.DataFrame, with_score: bool) -> D
         y=rows["is_carted"].cast(pl.Float64).to_numpy(),
         offset=rows["p_examined"].log().fill_null(0.0).to_numpy(),
         listing=_codes(rows[c.LISTING_ID]),
+        item=rows[c.ITEM_ID].rank("dense").cast(pl.Int64).to_numpy() - 1,
         block=_codes(rows["block"]),
         users=rows[c.USER_ID].n_unique(),
     )
@@ -96,20 +95,19 @@ def _codes(values: pl.Series) -> Codes:
     return (values.rle_id().cast(pl.Int64)).to_numpy()
 
 
-def spreads(design: Design) -> Array:
-    """Return each column's standard deviation over all rows."""
-    spread: Array = design.x.std(axis=0)
-    return spread
+def around_all(design: Design) -> Array:
+    """Return each column around its mean over all rows."""
+    around: Array = design.x - design.x.mean(axis=0)
+    return around
 
 
-def within_spreads(design: Design) -> Array:
-    """Return each column's standard deviation around its listing's mean."""
+def around_listing(design: Design) -> Array:
+    """Return each column around its listing's mean."""
     starts = starts_of(design.listing)
     sizes = np.diff(np.append(starts, design.rows))
     means = np.add.reduceat(design.x, starts, axis=0) / sizes[:, None]
-    around = design.x - np.repeat(means, sizes, axis=0)
-    spread: Array = np.sqrt(np.mean(around**2, axis=0))
-    return spread
+    around: Array = design.x - np.repeat(means, sizes, axis=0)
+    return around
 
 
 def starts_of(codes: Codes) -> npt.NDArray[np.intp]:
@@ -117,16 +115,19 @@ def starts_of(codes: Codes) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.diff(codes, prepend=codes[0] - 1 if len(codes) else 0))
 
 
-def usable_columns(design: Design, spread: Array) -> Design:
-    """Return the design without columns that do not vary or that too few customers have.
+def item_means(design: Design) -> Array:
+    """Return, beside each row, the mean of each column over the rows of the same item."""
+    sums = np.zeros((design.item.max(initial=-1) + 1, design.x.shape[1]))
+    np.add.at(sums, design.item, design.x)
+    counts = np.bincount(design.item)
+    means: Array = (sums / np.maximum(counts, 1)[:, None])[design.item]
+    return means
 
-    An attribute that a handful of customers prefer would be separated: a huge coefficient, and an
-    interval that resampling cannot see the end of.
-    """
-    owners = np.add.reduceat(design.x != 0, starts_of(design.block), axis=0) > 0
-    kept = (spread > CONSTANT) & (owners.sum(axis=0) >= MIN_OWNERS)
-    names = tuple(name for name, keep in zip(design.names, kept, strict=True) if keep)
-    return replace(design, names=names, x=design.x[:, kept])
+
+def with_columns(design: Design, places: list[int]) -> Design:
+    """Return the design with some of its columns."""
+    names = tuple(design.names[place] for place in places)
+    return replace(design, names=names, x=design.x[:, places])
 
 
 def scaled(design: Design, spread: Array) -> Design:

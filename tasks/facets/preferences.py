@@ -1,6 +1,11 @@
 """What each event says about a customer's preference; the sums are `sql/user_facets.sql`.
 
-preference(value) = sum of weight(event) * decay(age) over the value / the same over the attribute
+preference(value) = sum of weight(event) * decay(age) over the value
+                    / (the same over the attribute + prior_weight)
+
+The prior pulls the preferences of who has done little to 0: who has seen one red dress does not
+prefer red twice as much as who has seen thirty things, every second one red. An item with two
+values of an attribute gives its whole weight to each, and is worth the sum of both preferences.
 """
 
 from __future__ import annotations
@@ -9,6 +14,13 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.settings import Facets
+
+MILLION = 1_000_000
+
+
+def prior_ppm(options: Facets) -> int:
+    """Return the prior in millionths of weight, as decay is counted."""
+    return round(options.prior_weight * MILLION)
 
 
 def event_weights(options: Facets) -> pl.DataFrame:

@@ -3,7 +3,9 @@
 logistic        the published method: logistic regression of cart on the customer's preference for
                 each attribute of the shown item, and sf_pos
 within-listing  ours: conditional logit inside each listing with log P(examined) as offset, pairs
-                with earlier contact with that very item left out
+                with earlier contact with that very item left out; beside each attribute its mean
+                over the item's rows is held constant (Mundlak 1978): what an item has for
+                everybody is told by sf_pos, whose noise would else pass for taste
 
 weight = max(0, b_attribute) / b_sf_pos, both per unit of what the engine adds up
 
@@ -14,7 +16,7 @@ published where the lower end of b_sf_pos's interval is above 0; otherwise the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -26,12 +28,13 @@ from tasks.facets.bootstrap import interval, resampled
 from tasks.facets.design import (
     Array,
     Design,
+    around_all,
+    around_listing,
     design_of,
+    item_means,
     scaled,
-    spreads,
-    usable_columns,
-    within_spreads,
 )
+from tasks.facets.identified import CONSTANT, FEW, identified, spread_of
 from tasks.lake.tables import FACET_WEIGHTS
 from tasks.progress import Progress
 from tasks.settings import Facets
@@ -41,14 +44,22 @@ FROM_PURCHASES = "no impressions: fitted on purchases beside items that others b
 
 
 @dataclass(frozen=True)
+class Nuisance:
+    """Columns that are fitted beside the attributes and told to nobody, and whether shrunk."""
+
+    x: Array
+    is_shrunk: bool
+
+
+@dataclass(frozen=True)
 class Method:
-    """A way to fit weights: its likelihood, its rows, and what counts as an attribute's spread."""
+    """A way to fit weights: likelihood, rows, what an item is compared with, what else counts."""
 
     name: str
     likelihood: likelihood.Likelihood
     rows: Callable[[pl.DataFrame], pl.DataFrame]
-    spread: Callable[[Design], Array]
-    has_intercept: bool
+    around: Callable[[Design], Array]
+    nuisance: Callable[[Design], Nuisance]
     needs_impressions: bool
 
 
@@ -64,9 +75,23 @@ def choice_rows(rows: pl.DataFrame) -> pl.DataFrame:
     return known.filter(carts > 0, carts < pl.len().over(c.LISTING_ID))
 
 
+def intercept(design: Design) -> Nuisance:
+    """Return a column of ones."""
+    return Nuisance(np.ones((design.rows, 1)), is_shrunk=False)
+
+
+def everybodys(design: Design) -> Nuisance:
+    """Return what each item has of each attribute for everybody: the item's mean preferences."""
+    attributes = item_means(design)[:, :-1]
+    spread = spread_of(attributes - attributes.mean(axis=0))
+    return Nuisance(attributes[:, spread > CONSTANT] / spread[spread > CONSTANT], is_shrunk=True)
+
+
 METHODS = (
-    Method("logistic", likelihood.logistic, sampled_rows, spreads, True, False),
-    Method("within-listing", likelihood.within_listing, choice_rows, within_spreads, False, True),
+    Method("logistic", likelihood.logistic, sampled_rows, around_all, intercept, False),
+    Method(
+        "within-listing", likelihood.within_listing, choice_rows, around_listing, everybodys, True
+    ),
 )
 
 
@@ -109,6 +134,7 @@ class Fitted:
     reason: str | None
     table: pl.DataFrame | None = None
     is_published: bool = False
+    untold: dict[str, str] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -130,13 +156,13 @@ def _fitted(
     if reason:
         return Fitted(*size, reason)
     design = design_of(usable, features, with_score=True)
-    design = usable_columns(design, method.spread(design))
+    design, untold = identified(design, method.around(design))
     if design.names[-1:] != (c.SF_POS,):
         return Fitted(*size, "sf_pos is the same for whatever was shown")
     table, is_published = _estimate(method, design, options, seed)
     unscaled = None if is_published else "the interval of b_sf_pos reaches 0: the scale is unknown"
     note = FROM_PURCHASES if source == "purchases" else None
-    return Fitted(*size, unscaled or note, table, is_published)
+    return Fitted(*size, unscaled or note, table, is_published, untold)
 
 
 def _refusal(
@@ -157,11 +183,8 @@ def _estimate(
     method: Method, design: Design, options: Facets, seed: int
 ) -> tuple[pl.DataFrame, bool]:
     """Return `attribute` with its estimates, and whether b_sf_pos is surely above 0."""
-    spread = method.spread(design)
-    unit = scaled(design, spread)
-    penalty = np.full(len(design.names), options.ridge)
-    if method.has_intercept:
-        unit, penalty = with_intercept(unit), np.append(penalty, 0.0)
+    spread = spread_of(method.around(design))
+    unit, penalty = with_nuisance(scaled(design, spread), method.nuisance, options.ridge)
     fit = likelihood.penalised_fit(method.likelihood, unit, penalty)
     at = method.likelihood(unit, fit)
     scores = likelihood.block_scores(unit, at)
@@ -171,9 +194,14 @@ def _estimate(
     return _estimates(design.names, spread, fit[:width] / spread, draws[:, :width] / spread)
 
 
-def with_intercept(design: Design) -> Design:
-    """Return the design with a last column of ones."""
-    return replace(design, x=np.column_stack([design.x, np.ones(design.rows)]))
+def with_nuisance(
+    design: Design, nuisance: Callable[[Design], Nuisance], ridge: float
+) -> tuple[Design, Array]:
+    """Return the design with the nuisance as its last columns, and the penalty of each column."""
+    beside = nuisance(design)
+    shrunk = np.full(beside.x.shape[1], ridge if beside.is_shrunk else 0.0)
+    penalty = np.append(np.full(len(design.names), ridge), shrunk)
+    return replace(design, x=np.column_stack([design.x, beside.x])), penalty
 
 
 _NO_WEIGHT = [
@@ -220,8 +248,8 @@ def _of_group(fitted: Fitted, attributes: pl.DataFrame, method: str) -> pl.DataF
     joined = attributes.join(table, on=c.ATTRIBUTE, how="left")
     is_estimated = pl.col("coefficient").is_not_null()
     why = pl.lit(fitted.reason, pl.String)
-    silent = pl.lit("too few customers' preferences for it differ among what was shown")
-    stated = why if fitted.table is None else pl.when(is_estimated).then(why).otherwise(silent)
+    untold = pl.col(c.ATTRIBUTE).replace_strict(fitted.untold, default=FEW, return_dtype=pl.String)
+    stated = why if fitted.table is None else pl.when(is_estimated).then(why).otherwise(untold)
     return joined.with_columns(
         pl.lit(method).alias("method"),
         (is_estimated & fitted.is_published).alias("published"),

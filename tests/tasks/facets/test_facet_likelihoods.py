@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tasks.facets import likelihood
 from tasks.facets.bootstrap import interval, resampled
-from tasks.facets.design import Array, Design, within_spreads
+from tasks.facets.design import Array, Design, around_listing
+from tasks.facets.identified import spread_of
 from tasks.facets.sampling import kept_below
 
 NO_RIDGE = 1e-9
@@ -29,6 +30,7 @@ def design(
         y=np.array(y, np.float64),
         offset=np.log(np.array(p_examined or [1.0] * rows)),
         listing=np.array(listing or range(rows), np.int64),
+        item=np.arange(rows),
         block=np.array(block or range(rows), np.int64),
         users=rows,
     )
@@ -70,9 +72,9 @@ def test_what_a_whole_listing_has_in_common_says_nothing() -> None:
     shared = np.repeat(np.arange(8.0), 2)[:, None]
     both = Design(
         ("a", "b"), np.hstack([table.x, shared]), table.y, table.offset, table.listing,
-        table.block, table.users,
+        table.item, table.block, table.users,
     )  # fmt: skip
-    assert within_spreads(both) == pytest.approx([0.5, 0])
+    assert spread_of(around_listing(both)) == pytest.approx([0.5, 0])
     assert likelihood.within_listing(both, np.array([0.3, 5.0])).value == pytest.approx(
         likelihood.within_listing(table, np.array([0.3])).value
     )
@@ -99,6 +101,7 @@ def designs(draw: st.DrawFn) -> Design:
         y=y,
         offset=np.log(generator.uniform(0.1, 1, len(listing))),
         listing=listing.astype(np.int64),
+        item=np.arange(len(listing)),
         block=(listing // 2).astype(np.int64),
         users=listings,
     )
@@ -137,6 +140,7 @@ def refits(table: Design, penalty: Array, count: int) -> Array:
         again = Design(
             table.names, table.x[places], table.y[places], table.offset[places],
             np.repeat(np.arange(len(sizes)), sizes) * 1000 + table.listing[places],
+            table.item[places],
             np.repeat(np.arange(len(sizes)), sizes), table.users,
         )  # fmt: skip
         fits.append(likelihood.penalised_fit(likelihood.within_listing, again, penalty))
@@ -150,7 +154,7 @@ def test_one_step_intervals_are_those_of_refitting() -> None:
     choice = x @ np.array([0.8, 0.0]) + generator.gumbel(size=1500)
     best = np.maximum.reduceat(choice, np.arange(0, 1500, 5))
     y = (choice == np.repeat(best, 5)).astype(np.float64)
-    table = Design(("a", "b"), x, y, np.zeros(1500), listing, listing // 3, 100)
+    table = Design(("a", "b"), x, y, np.zeros(1500), listing, np.arange(1500), listing // 3, 100)
     penalty = np.ones(2)
     fit = likelihood.penalised_fit(likelihood.within_listing, table, penalty)
     at = likelihood.within_listing(table, fit)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks import columns as c
 from tasks.compute_facet_weights import write_user_facets
-from tasks.facets.preferences import event_weights
+from tasks.facets.preferences import event_weights, prior_ppm
 from tasks.features.calendar import calendar
 from tasks.lake import engines
 from tasks.lake.lake import Lake
@@ -34,7 +34,7 @@ EVENT = st.fixed_dictionaries(
 
 
 def preferences(
-    events: list[dict[str, object]], settings: Settings, top_values: int
+    events: list[dict[str, object]], settings: Settings, top_values: int, prior_ppm: int = 0
 ) -> pl.DataFrame:
     received = [
         {
@@ -57,7 +57,8 @@ def preferences(
         "event_weights": event_weights(OPTIONS),
     }
     text = engines.sql_text("user_facets")
-    found = engines.select(text, relations, {"top_values": top_values}, settings)
+    params = {"top_values": top_values, "prior_ppm": prior_ppm}
+    found = engines.select(text, relations, params, settings)
     return found.sort(*GROUP, c.VALUE)
 
 
@@ -87,6 +88,33 @@ def test_the_cut_keeps_the_first_value_and_its_share_of_all(
     best = every.sort(c.PREFERENCE, c.VALUE, descending=[True, False])
     wanted = best.group_by(GROUP, maintain_order=True).first().select(first.columns).sort(GROUP)
     assert first.equals(wanted)
+
+
+def test_who_has_done_little_prefers_little(settings: Settings) -> None:
+    views = [
+        {c.USER_ID: user, c.ITEM_ID: "a", c.EVENT_TYPE: c.VIEW, "age": 0}
+        for user in ["u"] + ["v"] * 15
+    ]
+    known = preferences(views, settings, 10, prior_ppm(Facets(prior_weight=5)))
+    # One view of weight 1, and fifteen: 1 / (1 + 5) and 15 / (15 + 5).
+    assert dict(known.select(c.USER_ID, c.PREFERENCE).iter_rows()) == pytest.approx(
+        {"u": 1 / 6, "v": 15 / 20}
+    )
+
+
+def test_decay_and_weights_by_hand(settings: Settings) -> None:
+    # A half-life of 14 days: the order of today counts 10, the view of 4 days ago 2 ** -(4 / 14).
+    events = [
+        {c.USER_ID: "u", c.ITEM_ID: "a", c.EVENT_TYPE: c.ORDER, "age": 0},
+        {c.USER_ID: "u", c.ITEM_ID: "b", c.EVENT_TYPE: c.VIEW, "age": 4},
+    ]
+    known = preferences(events, settings, 10).select(c.VALUE, c.PREFERENCE)
+    view = 2 ** -(4 / 14)
+    # Item b is red and blue, and gives its whole weight to each: red 10 + view, blue view.
+    total = 10 + 2 * view
+    assert dict(known.iter_rows()) == pytest.approx(
+        {"red": (10 + view) / total, "blue": view / total}, rel=1e-5
+    )
 
 
 def test_events_count_by_how_much_they_commit() -> None:
