@@ -95,7 +95,10 @@ def simulate_shop(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def loaded(shop: Path, shared_folder: Path) -> Settings:
-    """Settings over a lake in which the whole chain has run for every day of the shop, in order."""
+    """Settings over a lake in which the whole chain has run for every day of the shop, in order.
+
+    Only to read: other processes read it too, and copy it at any moment.
+    """
     home = shared_folder / "loaded"
     small = {"lookalikes": Lookalikes(min_seeds=10), "facets": Facets(bootstraps=20)}
     settings = Settings(home=home, landing_folder=shop, mlflow_url="", min_free_gb=0, **small)

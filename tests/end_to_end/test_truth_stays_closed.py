@@ -80,14 +80,14 @@ def test_no_step_of_the_chain_opened_the_truth(loaded: Settings) -> None:
 
 
 @needs_inotify
-def test_nothing_outside_the_chain_opens_the_truth(shop: Path, loaded: Settings) -> None:
+def test_nothing_outside_the_chain_opens_the_truth(shop: Path, loaded_copy: Settings) -> None:
     from tasks import rollback_ranker, watch_chain
 
     with watched(shop.parent / "truth") as opened:
         with suppress(VitrinaError):
-            watch_chain.judge_day(LAST, loaded)
+            watch_chain.judge_day(LAST, loaded_copy)
         with suppress(VitrinaError):
-            rollback_ranker.roll_back(LAST, loaded)
-        status.statuses(Lake(loaded), [LAST])
-        html(build(LAST, loaded))
+            rollback_ranker.roll_back(LAST, loaded_copy)
+        status.statuses(Lake(loaded_copy), [LAST])
+        html(build(LAST, loaded_copy))
     assert opened == set()

@@ -64,13 +64,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def on_shop(loaded: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The variables that lead to the lake in which the chain has run."""
-    monkeypatch.setenv("VITRINA_HOME", str(loaded.home))
-    monkeypatch.setenv("VITRINA_LANDING_FOLDER", str(loaded.landing))
+def on_shop(loaded_copy: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The variables that lead to a lake in which the chain has run."""
+    monkeypatch.setenv("VITRINA_HOME", str(loaded_copy.home))
+    monkeypatch.setenv("VITRINA_LANDING_FOLDER", str(loaded_copy.landing))
     monkeypatch.setenv("VITRINA_MLFLOW_URL", "")
     monkeypatch.setenv("VITRINA_MIN_FREE_GB", "0")
-    return loaded
+    return loaded_copy
 
 
 def extra(found: dict[str, Any]) -> dict[str, Any]:
