@@ -70,34 +70,47 @@ def write_landing_day(
     facts: dict[str, Any] | None = None,
 ) -> Manifest:
     """Write one delivery, or the correction of an earlier one; the manifest comes last."""
-    folder = day_folder(landing, day)
-    folder.mkdir(parents=True, exist_ok=True)
-    version = _keep_previous(folder) + 1
-    files = [_write(folder, kind, frame, version) for kind, frame in frames.items()]
-    manifest = Manifest(day=day, version=version, source=source, files=files, facts=facts or {})
-    partial = folder / f"{NAME}.partial"
-    partial.write_text(manifest.model_dump_json(indent=1))
-    os.replace(partial, folder / NAME)
-    return manifest
+    there = announced(landing, day)
+    delivery = OpenDelivery(landing, day, there.version + 1 if there else 1)
+    for kind, frame in frames.items():
+        delivery.add(kind, frame)
+    return delivery.close(source, facts)
 
 
-def _keep_previous(folder: Path) -> int:
-    """Copy the manifest that is there to its version's name; 0 when there is none."""
-    current = folder / NAME
-    if not current.exists():
-        return 0
-    version = Manifest.model_validate_json(current.read_text()).version
-    shutil.copyfile(current, folder / f"_MANIFEST.v{version}.json")
-    return version
+class OpenDelivery:
+    """A delivery that is being written file by file; nobody reads it before it is closed."""
 
+    def __init__(self, landing: Path, day: date, version: int) -> None:
+        self._folder, self._day, self._version = day_folder(landing, day), day, version
+        self._files: list[LandedFile] = []
+        self._folder.mkdir(parents=True, exist_ok=True)
 
-def _write(folder: Path, kind: str, frame: pl.DataFrame, version: int) -> LandedFile:
-    suffix = "" if version == 1 else f".v{version}"
-    path = folder / f"{kind}-000{suffix}.parquet"
-    partial = path.with_suffix(".partial")
-    frame.write_parquet(partial)
-    os.replace(partial, path)
-    return LandedFile(name=path.name, kind=kind, rows=frame.height, sha256=_sha256(path))
+    def add(self, kind: str, frame: pl.DataFrame) -> None:
+        """Write the next file of a kind."""
+        number = sum(file.kind == kind for file in self._files)
+        suffix = "" if self._version == 1 else f".v{self._version}"
+        path = self._folder / f"{kind}-{number:03}{suffix}.parquet"
+        partial = path.with_suffix(".partial")
+        frame.write_parquet(partial)
+        os.replace(partial, path)
+        found = LandedFile(name=path.name, kind=kind, rows=frame.height, sha256=_sha256(path))
+        self._files.append(found)
+
+    def close(self, source: str, facts: dict[str, Any] | None = None) -> Manifest:
+        """Write the manifest, the one before it kept beside it."""
+        manifest = Manifest(
+            day=self._day,
+            version=self._version,
+            source=source,
+            files=self._files,
+            facts=facts or {},
+        )
+        current, partial = self._folder / NAME, self._folder / f"{NAME}.partial"
+        if current.exists():
+            shutil.copyfile(current, self._folder / f"_MANIFEST.v{self._version - 1}.json")
+        partial.write_text(manifest.model_dump_json(indent=1))
+        os.replace(partial, current)
+        return manifest
 
 
 def read_manifest(landing: Path, day: date) -> Manifest:

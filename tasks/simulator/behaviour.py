@@ -23,7 +23,7 @@ from tasks.simulator.attributes import COLLECTION, GENDER, GROUPS, SIZE, STYLE
 from tasks.simulator.catalogue import season_fit
 from tasks.simulator.customers import buying, tastes, trait_days
 from tasks.simulator.draws import Flags, Floats, Ints, Stream, logistic
-from tasks.simulator.listings import Lists, item_scores, shelves
+from tasks.simulator.listings import Lists, Shelf
 from tasks.simulator.sessions import DAY_SECONDS, OTHER, UNKNOWN_PLATFORM, Requests, interests
 from tasks.simulator.state import LONG_AGO, MOVES, NOTHING, State
 from tasks.simulator.world import World
@@ -95,7 +95,7 @@ def _unlisted(day: date, who: Ints, item: Ints, turn: Ints, second: Ints) -> Enc
     )
 
 
-def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encounters:
+def mailing_visits(world: World, shelf: Shelf, day: date, mailed: Ints) -> Encounters:
     """Return the visits that letters sent on `day` bring: the best item of what interests most.
 
     On the day itself a letter only brings visits; whom it annoys comes less often afterwards.
@@ -103,7 +103,7 @@ def mailing_visits(world: World, state: State, day: date, mailed: Ints) -> Encou
     if not len(mailed):
         return _unlisted(day, mailed, mailed, mailed, mailed)
     category = np.argmax(interests(world, day, mailed), axis=1)
-    item = shelves(world, day, item_scores(world, state))[category, 0]
+    item = shelf.best[category, 0]
     chance = world.parameters.visit_after_mailing * np.exp(world.customers.mailing_effect[mailed])
     drawn = world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 1)
     second = 43_200 + (
@@ -203,8 +203,9 @@ def needs(world: World, state: State, met: Encounters) -> Floats:
     for number, trait in enumerate(world.parameters.traits):
         ends = np.isin(category, [names.index(name) for name in trait.buys])
         rows = np.flatnonzero(ends)
-        due = buying(trait, trait_days(world.customers, number, met.day))[met.customer[rows]]
-        due &= ~_bought_category(world, state, met.customer[rows], category[rows])
+        who = met.customer[rows]
+        due = buying(trait, trait_days(world.customers, number, met.day, who))
+        due &= ~_bought_category(world, state, who, category[rows])
         total[rows] = world.parameters.trait_need * np.where(due, 1.0, -0.5)
     return total
 

@@ -116,18 +116,16 @@ def taste_vectors(world: World, state: State, who: Ints, day: date) -> Floats:
     return vectors + reinforced * state.leaning[who] if reinforced else vectors
 
 
-def leaning_after(world: World, day: date, leaning: Floats, who: Ints, item: Ints) -> Floats:
-    """Return where exposure has turned tastes: a decaying mean of the items viewed day by day."""
+def lean(world: World, day: date, leaning: Floats, who: Ints, item: Ints) -> None:
+    """Turn tastes by exposure, in place: a decaying mean of the items viewed day by day."""
     if not world.parameters.breaks.reinforced or not len(who):
-        return leaning
+        return
     people, place, counts = np.unique(who, return_inverse=True, return_counts=True)
     total = np.zeros((len(people), leaning.shape[1]))
     vectors = world.turned_item_vectors if has_turned(world, day) else world.item_vectors
     np.add.at(total, place, vectors[item])
-    result = leaning.copy()
-    result[people] *= KEPT_LEANING
-    result[people] += (1 - KEPT_LEANING) * total / counts[:, None]
-    return result
+    leaning[people] *= KEPT_LEANING
+    leaning[people] += (1 - KEPT_LEANING) * total / counts[:, None]
 
 
 def p_stop(world: World, utility: Floats, view: Floats, cart: Floats) -> Floats:

@@ -216,13 +216,13 @@ def size_tastes(customers: Customers, who: Ints, codes: Ints) -> Floats:
     return np.where(codes < 0, 0.0, 1.0 - 0.9 * np.minimum(np.abs(codes - own), 3))
 
 
-def trait_days(customers: Customers, number: int, day: date) -> Ints:
-    """Return days since each customer's trait began, `NEVER_ENDING_DAYS` where there is none."""
+def trait_days(customers: Customers, number: int, day: date, who: Ints) -> Ints:
+    """Return days since the trait of each of `who` began, `NEVER_ENDING_DAYS` without one."""
     trait = customers.parameters.traits[number]
-    offset = customers.draws.uniform(Stream.TRAIT, customers.indices, number)
+    offset = customers.draws.uniform(Stream.TRAIT, who, number)
     clock = day.toordinal() + (offset * trait.cycle_days).astype(np.int64)
     cycle = clock // trait.cycle_days
-    has = customers.draws.uniform(Stream.TRAIT, customers.indices, number, cycle) < trait.share
+    has = customers.draws.uniform(Stream.TRAIT, who, number, cycle) < trait.share
     return np.where(has, clock % trait.cycle_days, NEVER_ENDING_DAYS)
 
 
@@ -259,7 +259,7 @@ def trait_frame(customers: Customers, first_day: date, days: int) -> pl.DataFram
     parts = []
     for number, trait in enumerate(customers.parameters.traits):
         for day in (first_day + timedelta(shift) for shift in range(days)):
-            since = trait_days(customers, number, day)
+            since = trait_days(customers, number, day, customers.indices)
             began = np.flatnonzero(
                 since == 0 if day > first_day else since < trait.browse_days + trait.buy_days
             )

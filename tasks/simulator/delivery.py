@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from time import monotonic
@@ -18,16 +18,30 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.errors import VitrinaError, WrongCall
-from tasks.landing.manifest import announced, day_folder, landing_days, write_landing_day
+from tasks.landing.manifest import OpenDelivery, announced, day_folder, landing_days
 from tasks.simulator import truth as truths
-from tasks.simulator.ordered_faults import FAULTS, Frames, Orders, damage, delivered, in_order
+from tasks.simulator.events import SCHEMA
+from tasks.simulator.ordered_faults import (
+    FAULTS,
+    Frames,
+    Night,
+    Orders,
+    acting,
+    damage,
+    hit_events,
+    hit_snapshots,
+    in_order,
+    strangers,
+    versions,
+)
 from tasks.simulator.parameters import DEFAULT, Parameters
-from tasks.simulator.shop import Shop
+from tasks.simulator.shop import Part, Shop
 
 log = logging.getLogger(__name__)
 SOURCE = "simulator"
 FAULTS_FILE = "faults.json"
 HIT_FILE = "events-000.parquet"
+FILE_ROWS = 500_000
 Facts = dict[str, dict[str, str | int]]
 
 
@@ -151,25 +165,79 @@ def _deliver(
     landing: Path, truth: Path, shop: Shop, facts: dict[str, str | int], orders: Orders
 ) -> dict[str, int]:
     day = shop.next_day
-    frames, rows = shop.simulate_day(day)
-    versions, later = delivered(shop.world, day, frames, orders)
-    if later.height:
-        shop.undelivered = pl.concat([shop.undelivered, later])
-    _land(landing, day, versions, {SOURCE: facts})
-    damage(day_folder(landing, day) / HIT_FILE, orders.get(day, ()))
-    truths.write_day(truth, day, rows)
+    names, nights = orders.get(day, ()), acting(shop.world, day, orders)
+    snapshots, parts = shop.parts_of_day(day)
+    known: list[pl.DataFrame] = []
+    held: list[pl.DataFrame] = []
+    events = _files(_landing(parts, nights, known, held))
+    counts = _land(landing, day, names, hit_snapshots(nights, snapshots), events, {SOURCE: facts})
+    damage(day_folder(landing, day) / HIT_FILE, names)
+    shop.undelivered = pl.concat([shop.undelivered, *held])
+    truths.write_day(truth, day, pl.concat(known))
     shop.save(truth / truths.STATE)
-    landed = versions[-1]["events"]
-    return {"days": 1, "events": landed.height, **_by_type(landed)}
+    return {"days": 1, "events": counts.total(), **counts}
 
 
-def _land(landing: Path, day: date, versions: list[Frames], facts: Facts) -> None:
-    """Write the versions of a landing day that a run, killed before it saved the state, has not."""
+def _landing(
+    parts: Iterator[Part], nights: list[Night], known: list[pl.DataFrame], held: list[pl.DataFrame]
+) -> Iterator[pl.DataFrame]:
+    """Yield the events that land; truth and what a fault holds back go into the lists."""
+    count = 0
+    for part in parts:
+        now, later = hit_events(nights, part.events)
+        known.append(part.truth)
+        held.append(later)
+        count += part.events.height
+        yield now
+    if (strange := strangers(nights, count)).height:
+        now, later = hit_events(nights, strange)
+        held.append(later)
+        yield now
+
+
+def _files(parts: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the parts as files of many rows, each in the order of receipt."""
+    waiting: list[pl.DataFrame] = []
+    for part in parts:
+        if sum(frame.height for frame in waiting) >= FILE_ROWS:
+            yield _file(waiting)
+            waiting = []
+        waiting.append(part)
+    yield _file(waiting)
+
+
+def _file(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(parts).sort(c.RECEIVED_AT, c.EVENT_ID)
+
+
+def _land(
+    landing: Path,
+    day: date,
+    names: tuple[str, ...],
+    snapshots: Frames,
+    events: Iterator[pl.DataFrame],
+    facts: Facts,
+) -> Counter[str]:
+    """Write the versions of a landing day that a run, killed before it saved the state, has not.
+
+    Returns the events of the last version, by type.
+    """
     there = announced(landing, day)
     if there and there.facts != facts:
         raise OtherShop(f"{landing} has {day} from another source; name another folder")
-    for frames in versions[there.version if there else 0 :]:
-        write_landing_day(landing, day, frames, source=SOURCE, facts=facts)
+    written, counts = there.version if there else 0, Counter[str]()
+    last = len(versions(names, pl.DataFrame(schema=SCHEMA)))
+    deliveries = [OpenDelivery(landing, day, version) for version in range(written + 1, last + 1)]
+    for delivery in deliveries:
+        for kind, frame in snapshots.items():
+            delivery.add(kind, frame)
+    for file in events:
+        counts.update(_by_type(file))
+        for delivery, frame in zip(deliveries, versions(names, file)[written:], strict=True):
+            delivery.add("events", frame)
+    for delivery in deliveries:
+        delivery.close(SOURCE, facts)
+    return counts
 
 
 def _by_type(events: pl.DataFrame) -> dict[str, int]:

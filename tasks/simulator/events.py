@@ -51,15 +51,30 @@ def moments(day: date, at: Ints) -> pl.Series:
     return pl.Series(c.TS, at + start).cast(MOMENT)
 
 
+def event_ids(day: date, account: Ints, number: Ints) -> pl.Series:
+    """Return public event ids: the day, the account, the number of its event of that day."""
+    accounts, numbers = (pl.Series(part).cast(pl.String) for part in (account, number))
+    return f"{day:%y%m%d}-" + accounts.str.zfill(7) + "-" + numbers.str.zfill(4)
+
+
+def event_keys(ids: pl.Series) -> tuple[Ints, Ints, Ints]:
+    """Return what event ids are made of, as keys of draws: day, account, number."""
+    day, account, number = (
+        part.cast(pl.Int64).to_numpy()
+        for part in (ids.str.slice(0, 6), ids.str.slice(7, 7), ids.str.slice(15))
+    )
+    return day, account, number
+
+
 def events_frame(world: World, plan: Requests, lists: Lists, moves: pl.DataFrame) -> pl.DataFrame:
     """Return `moves` of one day as events without `received_at`, by time."""
     moves = moves.sort("at", "customer", "kind", "item", "request")
     request, customer = moves["request"].to_numpy(), moves["customer"].to_numpy()
+    number = moves.select(pl.int_range(pl.len()).over("customer")).to_series().to_numpy()
     slots = _slots(lists, moves)
     return pl.DataFrame(
         {
-            c.EVENT_ID: f"{plan.day:%y%m%d}-"
-            + pl.Series(np.arange(moves.height)).cast(pl.String).str.zfill(7),
+            c.EVENT_ID: event_ids(plan.day, customer, number),
             c.TS: moments(plan.day, moves["at"].to_numpy()),
             c.USER_ID: world.customers.ids.gather(customer),
             c.SESSION_ID: _sessions(world, plan, moves),

@@ -14,7 +14,7 @@ import polars as pl
 from tasks import columns as c
 from tasks.simulator.customers import user_ids
 from tasks.simulator.draws import Draws, Floats, Ints, Stream
-from tasks.simulator.events import SCHEMA, midnight, moments
+from tasks.simulator.events import SCHEMA, event_ids, event_keys, midnight, moments
 from tasks.simulator.parameters import Parameters
 from tasks.simulator.world import World
 
@@ -25,30 +25,28 @@ STAFF_WEEKDAY = 0
 STAFF_HOURS = 9
 
 
-def received(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Return the events of `day` with `received_at`."""
-    rows = np.arange(events.height)
-
-    def uniform(what: int) -> Floats:
-        return draws.uniform(Stream.RECEIPT, day.toordinal(), rows, what)
-
-    seconds = 1 + 20 * uniform(_DELAY)
-    late = uniform(_LATE) < parameters.late
-    seconds = np.where(late, 86_400 * (1 + 2 * uniform(_HOW_LATE)), seconds)
-    return events.with_columns((pl.col(c.TS) + _microseconds(seconds)).alias(c.RECEIVED_AT)).select(
-        list(SCHEMA)
-    )
+def received(parameters: Parameters, draws: Draws, events: pl.DataFrame) -> pl.DataFrame:
+    """Return `events` with `received_at`, and copies of some of them, received again."""
+    keys = event_keys(events[c.EVENT_ID])
+    seconds = 1 + 20 * draws.uniform(Stream.RECEIPT, *keys, _DELAY)
+    late = draws.uniform(Stream.RECEIPT, *keys, _LATE) < parameters.late
+    days = 1 + 2 * draws.uniform(Stream.RECEIPT, *keys, _HOW_LATE)
+    seconds = np.where(late, 86_400 * days, seconds)
+    fresh = events.with_columns((pl.col(c.TS) + _microseconds(seconds)).alias(c.RECEIVED_AT))
+    return pl.concat([fresh, _repeated(parameters, draws, fresh, keys)]).select(list(SCHEMA))
 
 
-def repeated(parameters: Parameters, draws: Draws, events: pl.DataFrame, day: date) -> pl.DataFrame:
-    """Return copies of some events of `day`, received again."""
-    rows = np.arange(events.height)
-    again = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHETHER) < parameters.duplicates
-    when = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _WHEN)
-    wait = draws.uniform(Stream.DUPLICATE, day.toordinal(), rows, _HOW_LONG)
+def _repeated(
+    parameters: Parameters, draws: Draws, events: pl.DataFrame, keys: tuple[Ints, Ints, Ints]
+) -> pl.DataFrame:
+    again = draws.uniform(Stream.DUPLICATE, *keys, _WHETHER) < parameters.duplicates
+    day, account, number = keys
+    keys = day[again], account[again], number[again]
+    when = draws.uniform(Stream.DUPLICATE, *keys, _WHEN)
+    wait = draws.uniform(Stream.DUPLICATE, *keys, _HOW_LONG)
     seconds = np.where(when < parameters.duplicated_at_once, 1 + 60 * wait, 43_200 + 86_400 * wait)
-    copies = events.with_columns(pl.col(c.RECEIVED_AT) + _microseconds(seconds))
-    return copies.filter(pl.Series(again))
+    copies = events.filter(pl.Series(again))
+    return copies.with_columns(pl.col(c.RECEIVED_AT) + _microseconds(seconds))
 
 
 def _microseconds(seconds: Floats) -> pl.Series:
@@ -91,8 +89,7 @@ def rush(
     item = shown[np.arange(count) % len(shown)]
     at = (hour * 3_600 + np.arange(count) * seconds / count) * 1e6
     known = {
-        c.EVENT_ID: pl.Series([f"{day:%y%m%d}-a{account}-"] * count)
-        + pl.Series(np.arange(count)).cast(pl.String),
+        c.EVENT_ID: event_ids(day, np.full(count, account), np.arange(count)),
         c.TS: moments(day, at.astype(np.int64)),
         c.USER_ID: user_ids(np.full(count, account)),
         c.SESSION_ID: pl.Series([f"{day:%y%m%d}-a{account}"] * count),

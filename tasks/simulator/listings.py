@@ -47,23 +47,32 @@ class Lists:
         return Lists(*(value[rows] for value in vars(self).values()))
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """The present order on a morning.
+
+    Attributes:
+        scores: by item.
+        best: the best items of each scope, best first; -1 where the scope has no more.
+    """
+
+    scores: Floats
+    best: Ints
+
+
 def opening_popularity(world: World) -> Floats:
     """Return what the shop has seen of its items before it opened here: nothing of newcomers."""
     known = world.catalogue.first_day <= 0
     return np.where(known, np.exp(1.3 * (world.catalogue.appeal + world.catalogue.quality)), 0.0)
 
 
-def item_scores(world: World, state: State) -> Floats:
-    """Return the present order's score of each item."""
-    return np.log(state.popularity + 0.3 * np.exp(0.5 * world.catalogue.appeal))
-
-
-def shelves(world: World, day: date, scores: Floats) -> Ints:
-    """Return the best items of each scope, best first; -1 where the scope has no more."""
+def shelf(world: World, state: State, day: date) -> Shelf:
+    """Return the shop's own order on the morning of `day`."""
+    scores = np.log(state.popularity + 0.3 * np.exp(0.5 * world.catalogue.appeal))
     stocked = np.flatnonzero(world.catalogue.in_stock(day))
     categories = _best(world.catalogue.category[stocked], stocked, scores, world)
     groups = len(world.category_names) + world.catalogue.group[stocked]
-    return np.maximum(categories, _best(groups, stocked, scores, world))
+    return Shelf(scores, np.maximum(categories, _best(groups, stocked, scores, world)))
 
 
 def _best(scope: Ints, items: Ints, scores: Floats, world: World) -> Ints:
@@ -77,21 +86,19 @@ def _best(scope: Ints, items: Ints, scores: Floats, world: World) -> Ints:
     return result
 
 
-def present_lists(world: World, state: State, plan: Requests) -> Lists:
-    """Return what the shop's own order shows for each request of the day."""
-    scores = item_scores(world, state)
-    shelf = shelves(world, plan.day, scores)
+def present_lists(world: World, own: Shelf, plan: Requests) -> Lists:
+    """Return what the shop's own order shows for each request."""
     parts = [
-        _present_chunk(world, plan, scores, shelf, np.arange(start, min(start + CHUNK, len(plan))))
+        _present_chunk(world, plan, own, np.arange(start, min(start + CHUNK, len(plan))))
         for start in range(0, max(len(plan), 1), CHUNK)
     ]
     names = vars(parts[0])
     return Lists(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in names})
 
 
-def _present_chunk(world: World, plan: Requests, scores: Floats, shelf: Ints, rows: Ints) -> Lists:
-    items = shelf[plan.scope[rows]]
-    values, found = _scored(world, plan, scores, items, rows)
+def _present_chunk(world: World, plan: Requests, own: Shelf, rows: Ints) -> Lists:
+    items = own.best[plan.scope[rows]]
+    values, found = _scored(world, plan, own.scores, items, rows)
     order = np.argsort(-values, axis=1, kind="stable")
     items, available = np.take_along_axis(items, order, axis=1), found.sum(axis=1)
     length = np.minimum(plan.length[rows], available)

@@ -14,7 +14,7 @@ from tasks.simulator.breaks import ALL, NAMES, NONE, Breaks
 class Parameters:
     """Every number that shapes a world; log-odds unless a unit says otherwise."""
 
-    version: str = "default-3"
+    version: str = "default-4"
     categories: tuple[Category, ...] = CATEGORIES
     attributes: tuple[Attribute, ...] = ATTRIBUTES
     traits: tuple[Trait, ...] = TRAITS

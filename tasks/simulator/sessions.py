@@ -61,17 +61,15 @@ class Requests(Intended):
     length: Ints
 
 
-def visit_rates(world: World, state: State, day: date) -> Floats:
-    """Return the expected sessions of each customer on `day`."""
+def visit_rates(world: World, state: State, day: date, who: Ints) -> Floats:
+    """Return the expected sessions of each of `who` on `day`."""
     parameters, people = world.parameters, world.customers
-    burst = np.exp(
-        0.6 * world.draws.normal(Stream.BURST, people.indices, day.toordinal() // 7) - 0.18
-    )
-    since = (day.toordinal() - state.mailed_day).astype(np.float64)
+    burst = np.exp(0.6 * world.draws.normal(Stream.BURST, who, day.toordinal() // 7) - 0.18)
+    since = (day.toordinal() - state.mailed_day[who]).astype(np.float64)
     fresh = (since > 0) & (since <= parameters.mailing_days)
-    mailed = np.exp(people.mailing_effect * fresh * 0.4 / np.maximum(since, 1))
-    rates = people.rate * burst * mailed * parameters.weekdays[day.weekday()] * people.present(day)
-    return rates * _calendar_factor(world, day)
+    mailed = np.exp(people.mailing_effect[who] * fresh * 0.4 / np.maximum(since, 1))
+    rates: Floats = people.rate[who] * burst * mailed * parameters.weekdays[day.weekday()]
+    return rates * people.present(day)[who] * _calendar_factor(world, day)
 
 
 def _calendar_factor(world: World, day: date) -> float:
@@ -81,10 +79,10 @@ def _calendar_factor(world: World, day: date) -> float:
     return parameters.promotion_factor if in_promotion(parameters, world.opened, day) else 1.0
 
 
-def session_counts(world: World, state: State, day: date) -> Ints:
-    """Return the sessions of each customer on `day`, Poisson, at most `MOST_SESSIONS`."""
-    rates = visit_rates(world, state, day)
-    drawn = world.draws.uniform(Stream.SESSIONS, world.customers.indices, day.toordinal())
+def session_counts(world: World, state: State, day: date, who: Ints) -> Ints:
+    """Return the sessions of each of `who` on `day`, Poisson, at most `MOST_SESSIONS`."""
+    rates = visit_rates(world, state, day, who)
+    drawn = world.draws.uniform(Stream.SESSIONS, who, day.toordinal())
     share = np.exp(-rates)
     reached, counts = share.copy(), np.zeros(len(rates), dtype=np.int64)
     for count in range(1, MOST_SESSIONS + 1):
@@ -104,26 +102,26 @@ def session_starts(world: World, day: date, customer: Ints, number: Ints) -> Int
     return np.minimum(hour * 3600 + within.astype(np.int64), DAY_SECONDS - SESSION_MOST_SECONDS)
 
 
-def requests(world: World, state: State, day: date) -> Requests:
-    """Return the day's listing requests."""
-    counts = session_counts(world, state, day)
-    customer, number = np.repeat(world.customers.indices, counts), _running(counts)
+def requests(world: World, state: State, day: date, people: Ints) -> Requests:
+    """Return the listing requests that `people`, in order of their indices, make on `day`."""
+    counts = session_counts(world, state, day, people)
+    customer, number = np.repeat(people, counts), running(counts)
     start = session_starts(world, day, customer, number)
     by_time = np.lexsort((start, customer))
     customer, start = customer[by_time], start[by_time]
     listings = _listing_counts(world, day, customer, number)
     rows = np.repeat(np.arange(len(customer)), listings)
-    within = _running(listings)
+    within = running(listings)
     who, session = customer[rows], number[rows]
     second = start[rows] + within * LISTING_SECONDS
-    ordinal = _running(np.bincount(who, minlength=world.customers.size))
+    ordinal = running(np.unique(who, return_counts=True)[1])
     platform = _platforms(world, day, who, session)
     category, style = intents(world, state, day, who, ordinal, within == 0)
     intended = Intended(day, who, ordinal, session, second, platform, category, style)
     return _asked(world, state, intended)
 
 
-def _running(counts: Ints) -> Ints:
+def running(counts: Ints) -> Ints:
     """Return 0..n-1 for each count n, one after the other."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
@@ -174,7 +172,7 @@ def _trait_interests(world: World, day: date, who: Ints) -> Floats:
     names, boost = list(world.category_names), world.parameters.trait_interest
     scores = np.zeros((len(who), len(names)))
     for number, trait in enumerate(world.parameters.traits):
-        since = trait_days(world.customers, number, day)[who]
+        since = trait_days(world.customers, number, day, who)
         for name in trait.views:
             scores[:, names.index(name)] += boost * browsing(trait, since)
         for name in trait.buys:
@@ -188,16 +186,15 @@ def intents(
     """Return category and style of each request, chained in the order of a customer's day."""
     fresh = _fresh_categories(world, day, who, ordinal)
     category, style = np.zeros(len(who), dtype=np.int64), np.zeros(len(who), dtype=np.int64)
-    last_category, last_style = state.last_category.copy(), state.last_style.copy()
     for turn in range(int(ordinal.max(initial=-1)) + 1):
         now = np.flatnonzero(ordinal == turn)
         people = who[now]
+        # A customer's requests lie one after the other.
+        last_category = category[now - 1] if turn else state.last_category[people]
+        last_style = style[now - 1] if turn else state.last_style[people]
         drawn = world.draws.uniform(Stream.INTENT, people, day.toordinal(), turn, 1)
-        category[now] = _next_category(
-            world, people, last_category[people], fresh[now], drawn, opens[now]
-        )
-        style[now] = _next_style(world, day, people, turn, last_style[people])
-        last_category[people], last_style[people] = category[now], style[now]
+        category[now] = _next_category(world, people, last_category, fresh[now], drawn, opens[now])
+        style[now] = _next_style(world, day, people, turn, last_style)
     return category, style
 
 

@@ -2,15 +2,18 @@
 
 A day goes: `requests` ask for lists, a policy (the shop's own order, unless another is given)
 fills them, customers respond, the state moves on. `respond` leaves the shop as it is; `live_day`
-moves on.
+moves on. `parts_of_day` lives a day of any size in blocks of customers, some of them at a time: all
+that one customer's day has of another's is the morning's order, so blocks change nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,29 +22,51 @@ from tasks import columns as c
 from tasks.simulator import behaviour, faults
 from tasks.simulator import state as states
 from tasks.simulator.attributes import COLLECTION
-from tasks.simulator.breaks import leaning_after, p_reached, p_stop
+from tasks.simulator.blocks import BLOCK, blocks, side_by_side
+from tasks.simulator.breaks import lean, p_reached, p_stop
 from tasks.simulator.catalogue import attributes_frame, items_frame
 from tasks.simulator.customers import customers_frame
 from tasks.simulator.draws import Ints, Stream
 from tasks.simulator.events import MOMENT, SCHEMA, events_frame, midnight
 from tasks.simulator.listings import (
     Lists,
+    Shelf,
     lists_frame,
     lists_of_frame,
     opening_popularity,
     present_lists,
     queries,
+    shelf,
     shown_scope,
 )
 from tasks.simulator.parameters import DEFAULT, Parameters
 from tasks.simulator.sessions import DAY_SECONDS, Requests, listing_ids, requests, session_ids
-from tasks.simulator.state import MOVES, State, appended, opening_state
+from tasks.simulator.state import MOVES, State, append, opening_state
 from tasks.simulator.world import World, world
 
 SCHEDULED, UNDELIVERED = "scheduled", "undelivered"
 DAY_MICROSECONDS = DAY_SECONDS * behaviour.MICROSECONDS
 NEWSLETTER_HOUR = 9
-POPULARITY_OF = {behaviour.VIEW: 1.0, behaviour.FAVORITE: 1.0, behaviour.CART: 4.0}
+_TODAY = pl.col("at") < DAY_MICROSECONDS
+POPULARITY_OF = {behaviour.VIEW: 1, behaviour.FAVORITE: 1, behaviour.CART: 4}
+
+
+class Part(NamedTuple):
+    """What is received of a part of a shop on a day, and the truth of sampled listings of it."""
+
+    events: pl.DataFrame
+    truth: pl.DataFrame
+
+
+class Lived(NamedTuple):
+    """What customers did on a day, by time, and what it leaves for later ones.
+
+    `later` are moves as of tomorrow, `gained` is what each item gained in popularity.
+    """
+
+    events: pl.DataFrame
+    later: pl.DataFrame
+    gained: Ints
 
 
 @dataclass
@@ -119,7 +144,8 @@ class Shop:
     def present_lists(self, day: date) -> pl.DataFrame:
         """Return what the shop's present order shows for the day's requests."""
         plan = self._plan(day)
-        return lists_frame(self.world, plan, present_lists(self.world, self.state, plan))
+        own = shelf(self.world, self.state, day)
+        return lists_frame(self.world, plan, present_lists(self.world, own, plan))
 
     def respond(
         self, day: date, lists: pl.DataFrame, mailings: pl.DataFrame | None = None
@@ -143,19 +169,10 @@ class Shop:
         """Return what `respond` returns, and move on to the next day."""
         plan = self._plan(day)
         rows = lists_of_frame(self.world, plan, lists)
-        return self._live(plan, rows, self._mailed(day, mailings))
-
-    def _mailed(self, day: date, mailings: pl.DataFrame | None) -> Ints:
-        if mailings is None or mailings.is_empty():
-            return np.array([], dtype=np.int64)
-        known = mailings[c.USER_ID].is_in(self.world.customers.ids.implode())
-        if not known.all():
-            stranger = mailings[c.USER_ID].filter(~known)[0]
-            raise ValueError(f"{(~known).sum()} letters to nobody this shop knows, e.g. {stranger}")
-        who = np.unique(user_indices(mailings[c.USER_ID]))
-        willing = self.world.customers.present(day)[who] & (self.state.opted_out[who] == 0)
-        reached: Ints = who[willing]
-        return reached
+        own = shelf(self.world, self.state, day)
+        lived = self._live(plan, rows, own, self._mailed(day, mailings), self.scheduled)
+        self._move_on(lived.later, lived.gained)
+        return lived.events
 
     def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
         """Return `p_examined` and `p_cart_if_examined` of every row of `lists`.
@@ -171,64 +188,120 @@ class Shop:
         Args:
             day: the shop's next day.
         """
-        plan = self._plan(day)
-        lists = present_lists(self.world, self.state, plan)
-        truth = self._truth_rows(plan, self._sampled(plan, lists))
+        snapshots, parts = self.parts_of_day(day)
+        events, truth = (pl.concat(frames) for frames in zip(*parts, strict=True))
+        return {"events": events.sort(c.RECEIVED_AT, c.EVENT_ID), **snapshots}, truth
+
+    def parts_of_day(self, day: date) -> tuple[dict[str, pl.DataFrame], Iterator[Part]]:
+        """Return the snapshots that land on `day`, and the rest in parts: memory holds a few.
+
+        The shop moves on once the last part has been taken.
+
+        Args:
+            day: the shop's next day.
+        """
+        self._must_be_next(day)
         contacts = self._newsletter(day)
-        mailed = user_indices(contacts[c.USER_ID])
-        events = self._delivered(day, self._live(plan, lists, mailed))
-        return {
-            "events": events,
+        snapshots = {
             "items": items_frame(self.world.catalogue, day),
             "item_attributes": attributes_frame(self.world.catalogue, day),
             "customers": customers_frame(self.world.customers, day),
             "contacts": contacts,
-        }, truth
+        }
+        return snapshots, self._parts(day, user_indices(contacts[c.USER_ID]))
 
-    def _plan(self, day: date) -> Requests:
+    def _parts(self, day: date, mailed: Ints) -> Iterator[Part]:
+        own = shelf(self.world, self.state, day)
+        later = [pl.DataFrame(schema=MOVES)]
+        gained = np.zeros(self.world.catalogue.size, dtype=np.int64)
+        due, self.undelivered = faults.deliveries(self.undelivered, day)
+        accounts = self._received(day, faults.account_events(self.world, day))
+
+        def block(who: Ints) -> tuple[Lived, pl.DataFrame]:
+            plan = requests(self.world, self.state, day, who)
+            lists = present_lists(self.world, own, plan)
+            truth = self._truth_rows(plan, self._sampled(plan, lists))
+            first, last = who[0], who[-1]
+            letters = mailed[(mailed >= first) & (mailed <= last)]
+            due = self.scheduled.filter(pl.col("customer").is_between(first, last))
+            return self._live(plan, lists, own, letters, due), truth
+
+        for lived, truth in side_by_side(block, blocks(self.world.customers.size)):
+            later.append(lived.later)
+            gained += lived.gained
+            yield Part(self._received(day, lived.events), truth)
+        yield Part(pl.concat([due, accounts]), truth.clear())
+        self._move_on(pl.concat(later), gained)
+
+    def _received(self, day: date, events: pl.DataFrame) -> pl.DataFrame:
+        """Return what of the day's events is received on it; the rest waits."""
+        pool = faults.received(self.world.parameters, self.world.draws, events)
+        now, waiting = faults.deliveries(pool, day)
+        self.undelivered = pl.concat([self.undelivered, waiting])
+        return now
+
+    def _must_be_next(self, day: date) -> None:
         if day != self.next_day:
             raise ValueError(f"the shop's next day is {self.next_day}, not {day}")
-        return requests(self.world, self.state, day)
 
-    def _live(self, plan: Requests, lists: Lists, mailed: Ints) -> pl.DataFrame:
-        met = [
-            behaviour.listed(plan, lists),
-            behaviour.revisits(self.world, self.state, plan),
-            behaviour.mailing_visits(self.world, self.state, plan.day, mailed),
-        ]
-        made = behaviour.moves(self.world, self.state, plan, behaviour.joined(met))
-        made = pl.concat([made, self.scheduled])
-        now = made.filter(pl.col("at") < DAY_MICROSECONDS)
-        self._advance(plan, now, made.filter(pl.col("at") >= DAY_MICROSECONDS), mailed)
-        return events_frame(self.world, plan, lists, now)
+    def _plan(self, day: date) -> Requests:
+        self._must_be_next(day)
+        return requests(self.world, self.state, day, self.world.customers.indices)
 
-    def _advance(
-        self, plan: Requests, now: pl.DataFrame, later: pl.DataFrame, mailed: Ints
-    ) -> None:
-        orders = now.filter(pl.col("kind") == behaviour.ORDER)
-        back = behaviour.returns(self.world, orders, plan.day)
-        self.scheduled = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
+    def _mailed(self, day: date, mailings: pl.DataFrame | None) -> Ints:
+        if mailings is None or mailings.is_empty():
+            return np.array([], dtype=np.int64)
+        known = mailings[c.USER_ID].is_in(self.world.customers.ids.implode())
+        if not known.all():
+            stranger = mailings[c.USER_ID].filter(~known)[0]
+            raise ValueError(f"{(~known).sum()} letters to nobody this shop knows, e.g. {stranger}")
+        who = np.unique(user_indices(mailings[c.USER_ID]))
+        willing = self.world.customers.present(day)[who] & (self.state.opted_out[who] == 0)
+        reached: Ints = who[willing]
+        return reached
+
+    def _live(
+        self, plan: Requests, lists: Lists, own: Shelf, mailed: Ints, due: pl.DataFrame
+    ) -> Lived:
+        """Return the day of those who asked for `plan`, and remember it of each of them."""
+        met = behaviour.joined(
+            [
+                behaviour.listed(plan, lists),
+                behaviour.revisits(self.world, self.state, plan),
+                behaviour.mailing_visits(self.world, own, plan.day, mailed),
+            ]
+        )
+        made = pl.concat([behaviour.moves(self.world, self.state, plan, met), due])
+        now, later = (made.filter(is_so) for is_so in (_TODAY, ~_TODAY))
         self._remember_items(plan.day, now)
         self._remember_intents(plan)
         self.state.mailed_day[mailed] = plan.day.toordinal()
-        self.next_day = plan.day + timedelta(1)
+        back = behaviour.returns(self.world, now.filter(kind=behaviour.ORDER), plan.day)
+        tomorrow = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
+        return Lived(events_frame(self.world, plan, lists, now), tomorrow, self._gained(now))
+
+    def _gained(self, now: pl.DataFrame) -> Ints:
+        gained = np.zeros(self.world.catalogue.size, dtype=np.int64)
+        for kind, worth in POPULARITY_OF.items():
+            done = now.filter(pl.col("kind") == kind)["item"].to_numpy()
+            gained += worth * np.bincount(done, minlength=len(gained))
+        return gained
+
+    def _move_on(self, later: pl.DataFrame, gained: Ints) -> None:
+        popularity = self.state.popularity * self.world.parameters.popularity_decay
+        self.state.popularity = popularity + gained
+        self.scheduled = later
+        self.next_day += timedelta(1)
 
     def _remember_items(self, day: date, now: pl.DataFrame) -> None:
         state, items = self.state, self.world.catalogue
         now = now.sort("at", "customer", "item")
-        state.popularity *= self.world.parameters.popularity_decay
-        for kind, worth in POPULARITY_OF.items():
-            done = now.filter(pl.col("kind") == kind)["item"].to_numpy()
-            state.popularity += worth * np.bincount(done, minlength=items.size)
-        views = now.filter(pl.col("kind") == behaviour.VIEW)
-        orders = now.filter(pl.col("kind") == behaviour.ORDER)
-        state.leaning = leaning_after(self.world, day, state.leaning, *_who_what(views))
-        state.seen = appended(state.seen, *_who_what(views))
+        views, orders = (now.filter(kind=kind) for kind in (behaviour.VIEW, behaviour.ORDER))
+        lean(self.world, day, state.leaning, *_who_what(views))
+        append(state.seen, *_who_what(views))
         who, bought = _who_what(orders)
-        state.bought = appended(state.bought, who, bought)
-        state.bought_day = appended(
-            state.bought_day, who, np.full(len(who), self.next_day.toordinal())
-        )
+        append(state.bought, who, bought)
+        append(state.bought_day, who, np.full(len(who), day.toordinal() + 1))
         for kind in (behaviour.VIEW, behaviour.CART):
             last = now.filter(pl.col("kind") == kind)
             collection = items.values[COLLECTION][last["item"].to_numpy()]
@@ -259,15 +332,6 @@ class Shop:
             }
         )
 
-    def _delivered(self, day: date, events: pl.DataFrame) -> pl.DataFrame:
-        parameters, draws = self.world.parameters, self.world.draws
-        events = pl.concat([events, faults.account_events(self.world, day)])
-        fresh = faults.received(parameters, draws, events, day)
-        copies = faults.repeated(parameters, draws, fresh, day)
-        pool = pl.concat([self.undelivered, fresh, copies])
-        delivered, self.undelivered = faults.deliveries(pool, day)
-        return delivered
-
     def _sampled(self, plan: Requests, lists: Lists) -> Lists:
         drawn = self.world.draws.uniform(
             Stream.TRUTH_SAMPLE,
@@ -293,9 +357,9 @@ class Shop:
 
 
 def _usual_utility(here: World, state: State, day: date) -> float:
-    """Return the mean utility of what the shop's order would show on its opening day."""
-    plan = requests(here, state, day)
-    met = behaviour.listed(plan, present_lists(here, state, plan))
+    """Return the mean utility of what the shop's order would show some on its opening day."""
+    plan = requests(here, state, day, here.customers.indices[:BLOCK])
+    met = behaviour.listed(plan, present_lists(here, shelf(here, state, day), plan))
     return float(behaviour.utilities(here, state, met).mean()) if len(met) else 0.0
 
 

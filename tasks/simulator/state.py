@@ -61,20 +61,18 @@ def opening_state(popularity: Floats, customers: int, memory: int, axes: int) ->
     )  # fmt: skip
 
 
-def appended(ring: Ints, who: Ints, values: Ints) -> Ints:
-    """Return `ring` with `values` put at the end of rows `who`; the oldest fall out."""
+def append(ring: Ints, who: Ints, values: Ints) -> None:
+    """Put `values` at the end of rows `who` of `ring`; the oldest fall out."""
     order = np.argsort(who, kind="stable")
     who, values = who[order], values[order]
     rows, starts, counts = np.unique(who, return_index=True, return_counts=True)
     width = ring.shape[1]
     rank_from_end = np.repeat(starts + counts, counts) - 1 - np.arange(len(who))
     kept = rank_from_end < width
-    result = ring.copy()
     for row_count in np.unique(np.minimum(counts, width)):
         these = rows[np.minimum(counts, width) == row_count]
-        result[these] = np.roll(ring[these], -row_count, axis=1)
-    result[who[kept], width - 1 - rank_from_end[kept]] = values[kept]
-    return result
+        ring[these] = np.roll(ring[these], -row_count, axis=1)
+    ring[who[kept], width - 1 - rank_from_end[kept]] = values[kept]
 
 
 def save(folder: Path, state: State, frames: dict[str, pl.DataFrame], last_day: date) -> None:

@@ -98,7 +98,7 @@ def test_exposure_still_turns_taste_after_fashion_has_turned() -> None:
     )
     before = shop.truth(DAY, rows)["utility"].mean()
     for _ in range(10):
-        shop.state.leaning = breaks.leaning_after(shop.world, DAY, shop.state.leaning, who, item)
+        breaks.lean(shop.world, DAY, shop.state.leaning, who, item)
     after = shop.truth(DAY, rows)["utility"].mean()
     assert isinstance(before, float)
     assert isinstance(after, float)
@@ -189,13 +189,13 @@ def test_fashion_turns_on_its_day_and_absent_values_stay_absent() -> None:
 
 def test_exposure_turns_taste_towards_what_was_viewed() -> None:
     world = lived("rough:reinforced").world
-    start = np.zeros((world.customers.size, world.parameters.vector_length))
-    once = breaks.leaning_after(world, DAY, start, np.array([3, 3]), np.array([7, 7]))
-    np.testing.assert_allclose(once[3], 0.1 * world.item_vectors[7])
-    again = breaks.leaning_after(world, DAY, once, np.array([3]), np.array([7]))
-    np.testing.assert_allclose(again[3], 0.19 * world.item_vectors[7])
-    assert not once[:3].any()
-    assert not start.any()
+    leaning = np.zeros((world.customers.size, world.parameters.vector_length))
+    breaks.lean(world, DAY, leaning, np.array([3, 3]), np.array([7, 7]))
+    np.testing.assert_allclose(leaning[3], 0.1 * world.item_vectors[7])
+    breaks.lean(world, DAY, leaning, np.array([3]), np.array([7]))
+    np.testing.assert_allclose(leaning[3], 0.19 * world.item_vectors[7])
+    assert not leaning[:3].any()
+    assert not leaning[4:].any()
 
 
 def test_half_the_people_get_other_lists_and_the_rest_answer_as_they_would_have() -> None:

@@ -11,9 +11,9 @@ from polars.testing import assert_frame_equal
 from tasks import columns as c
 from tasks.simulator import behaviour
 from tasks.simulator.customers import NEVER_ENDING_DAYS, trait_days
-from tasks.simulator.listings import present_lists
+from tasks.simulator.listings import Lists, present_lists, shelf
 from tasks.simulator.parameters import DEFAULT
-from tasks.simulator.sessions import followers, requests
+from tasks.simulator.sessions import Requests, followers, requests
 from tasks.simulator.shop import Shop
 
 DAY = date(2026, 3, 2)
@@ -28,8 +28,16 @@ def opened() -> Shop:
     return shop
 
 
+def asked(shop: Shop) -> Requests:
+    return requests(shop.world, shop.state, DAY, shop.world.customers.indices)
+
+
+def own_lists(shop: Shop, plan: Requests) -> Lists:
+    return present_lists(shop.world, shelf(shop.world, shop.state, DAY), plan)
+
+
 def happened(events: pl.DataFrame) -> pl.DataFrame:
-    """What happened where, without the running number of the day."""
+    """What happened where, without the number among the customer's events of the day."""
     keys = [c.LISTING_ID, c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.TS]
     return events.drop(c.EVENT_ID).sort(*keys, nulls_last=True)
 
@@ -181,8 +189,8 @@ def test_explored_and_shuffled_slots_carry_their_propensity(opened: Shop) -> Non
 
 
 def test_listings_show_only_what_the_customers_city_has(opened: Shop) -> None:
-    plan = requests(opened.world, opened.state, DAY)
-    lists = present_lists(opened.world, opened.state, plan)
+    plan = asked(opened)
+    lists = own_lists(opened, plan)
     city = opened.world.customers.city[plan.customer[lists.request]]
     stocked = opened.world.catalogue.stocked_cities(DAY)[lists.item] >> city & 1
     assert stocked.all()
@@ -190,8 +198,8 @@ def test_listings_show_only_what_the_customers_city_has(opened: Shop) -> None:
 
 
 def test_examination_falls_with_the_position(opened: Shop) -> None:
-    plan = requests(opened.world, opened.state, DAY)
-    met = behaviour.listed(plan, present_lists(opened.world, opened.state, plan))
+    plan = asked(opened)
+    met = behaviour.listed(plan, own_lists(opened, plan))
     same = replace(met, platform=np.zeros(len(met), dtype=np.int64))
     order = np.argsort(met.position, kind="stable")
     assert (np.diff(behaviour.p_examined(opened.world, same)[order]) <= 0).all()
@@ -199,7 +207,7 @@ def test_examination_falls_with_the_position(opened: Shop) -> None:
 
 
 def test_the_next_listing_often_follows_the_last_category(opened: Shop) -> None:
-    plan = requests(opened.world, opened.state, DAY)
+    plan = asked(opened)
     again = np.flatnonzero(np.diff(plan.customer) == 0)
     follower = followers(opened.world)[opened.world.customers.gender[plan.customer[again]]]
     expected = follower[np.arange(len(again)), plan.category[again]]
@@ -211,9 +219,9 @@ def test_the_next_listing_often_follows_the_last_category(opened: Shop) -> None:
 
 def test_a_trait_shows_in_views_before_purchases(opened: Shop) -> None:
     world, trait = opened.world, DEFAULT.traits[0]
-    days = trait_days(world.customers, 0, DAY)
+    days = trait_days(world.customers, 0, DAY, world.customers.indices)
     assert 0.4 < (days < NEVER_ENDING_DAYS).mean() < 0.9
-    later = trait_days(world.customers, 0, DAY + timedelta(1))
+    later = trait_days(world.customers, 0, DAY + timedelta(1), world.customers.indices)
     going_on = days < trait.cycle_days - 1
     assert (later[going_on] == days[going_on] + 1).all()
 
@@ -223,8 +231,8 @@ def test_what_was_bought_once_is_not_bought_again_unless_it_is_used_up(opened: S
     repeatable = np.array([entry.repeatable for entry in DEFAULT.categories])
     soap = int(np.flatnonzero(repeatable[world.catalogue.category])[0])
     dress = int(np.flatnonzero(~repeatable[world.catalogue.category])[0])
-    plan = requests(world, opened.state, DAY)
-    met = behaviour.listed(plan, present_lists(world, opened.state, plan)).take(np.array([0, 0]))
+    plan = asked(opened)
+    met = behaviour.listed(plan, own_lists(opened, plan)).take(np.array([0, 0]))
     met = replace(met, item=np.array([soap, dress]))
     state.bought[met.customer[0], -2:] = [soap, dress]
     state.bought_day[met.customer[0], -2:] = DAY.toordinal() - DEFAULT.rest_days

@@ -13,8 +13,8 @@ from tasks.simulator import state as states
 
 def test_new_values_push_the_oldest_out_of_their_own_row() -> None:
     ring = np.array([[1, 2, 3], [4, 5, 6], [-1, -1, 7]])
-    result = states.appended(ring, np.array([0, 2, 0]), np.array([8, 9, 10]))
-    assert result.tolist() == [[3, 8, 10], [4, 5, 6], [-1, 7, 9]]
+    states.append(ring, np.array([0, 2, 0]), np.array([8, 9, 10]))
+    assert ring.tolist() == [[3, 8, 10], [4, 5, 6], [-1, 7, 9]]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 99)), max_size=30))
@@ -22,10 +22,10 @@ def test_a_row_holds_the_last_values_of_its_customer(moves: list[tuple[int, int]
     ring = np.full((4, 5), -1)
     who = np.array([customer for customer, _ in moves], dtype=np.int64)
     values = np.array([value for _, value in moves], dtype=np.int64)
-    result = states.appended(ring, who, values)
+    states.append(ring, who, values)
     for customer in range(4):
         own = [value for mover, value in moves if mover == customer][-5:]
-        assert result[customer].tolist() == [-1] * (5 - len(own)) + own
+        assert ring[customer].tolist() == [-1] * (5 - len(own)) + own
 
 
 def test_a_saved_state_is_read_back_equal_and_older_days_are_removed(tmp_path: Path) -> None:
