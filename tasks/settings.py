@@ -161,6 +161,38 @@ class Facets(Section):
     )
 
 
+class Boost(Section):
+    """What facets may add to a search's base score, and no more."""
+
+    method: Literal["within-listing", "logistic"] = Field(
+        "within-listing", description="whose facet weights are used"
+    )
+    max_clauses: int = Field(
+        50, ge=1, le=1000, description="attribute values in a query, the heaviest"
+    )
+    max_share: float = Field(
+        0.2, ge=0, le=0.9, description="largest share of an item's score that facets may be"
+    )
+    top: int = Field(60, ge=1, le=1000, description="first items whose overlap is bounded")
+    min_overlap: float = Field(
+        0.5, ge=0, le=1, description="share of the unboosted first items that stay among them"
+    )
+
+
+class Search(Section):
+    """The search engine: OpenSearch or Elasticsearch by its address."""
+
+    url: str | None = Field(None, description="address of the search engine; empty: there is none")
+    login: SecretStr | None = Field(None, description="user:password, where it asks for one")
+    alias: str = Field(
+        "items", pattern=r"^[a-z][a-z0-9_]*$", description="name under which searches find items"
+    )
+    size: int = Field(300, ge=1, le=10_000, description="items that a search returns")
+    bulk_rows: int = Field(2000, ge=1, le=100_000, description="items sent at once")
+    replicas: int = Field(0, ge=0, le=10, description="further copies of the index")
+    timeout_seconds: float = Field(60, gt=0, le=3600, description="longest wait for an answer")
+
+
 class Lookalikes(Section):
     """Look-alike audiences."""
 
@@ -420,6 +452,8 @@ class Settings(BaseSettings):
     features: Features = Features()
     segments: Segments = Segments()
     facets: Facets = Facets()
+    boost: Boost = Boost()
+    search: Search = Search()
     lookalikes: Lookalikes = Lookalikes()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
@@ -470,7 +504,9 @@ class Settings(BaseSettings):
 
     def logged(self) -> dict[str, str]:
         """Every setting but secrets, flat, for MLflow and the ledger's hash."""
-        told = _flat(self.model_dump(mode="json", exclude={"alert_webhook"}))
+        told = _flat(
+            self.model_dump(mode="json", exclude={"alert_webhook": True, "search": {"login": True}})
+        )
         return {name: without_login(value) for name, value in told}
 
 

@@ -320,5 +320,9 @@ def _mending(table: Table, first: date, last: date) -> str:
 def _hash_of(settings: Settings) -> str:
     """Hash what can change a result: folders and addresses cannot."""
     places = {"home", "landing_folder", "lake_url", "mlflow_url", "real_data", "code_version"}
-    told = {name: value for name, value in settings.logged().items() if name not in places}
+    told = {
+        name: value
+        for name, value in settings.logged().items()
+        if name not in places and not name.startswith("search.")
+    }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
