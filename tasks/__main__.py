@@ -27,6 +27,8 @@ COMMANDS = {
     "status": "tasks.status",
     "report": "tasks.report.command",
     "evaluate-candidates": "tasks.candidates.command",
+    "index-items": "tasks.boost.index_command",
+    "explain-boost": "tasks.boost.explain_command",
 }
 """Sub-commands whose modules bring `add_arguments(parser)` and `run(args, settings)`."""
 

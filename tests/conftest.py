@@ -20,7 +20,7 @@ from vitrina_airflow import standalone
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-SERVER_MARKS = ("airflow", "spark", "cluster")
+SERVER_MARKS = ("airflow", "spark", "search", "cluster")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

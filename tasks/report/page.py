@@ -30,12 +30,16 @@ MARKED = ("missing", "failed", "stale", "superseded", "none")
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page; `table` is shown as it is, in its order, at most MAX_ROWS rows."""
+    """One part of the page; `table` is shown as it is, in its order, at most MAX_ROWS rows.
+
+    `code` keeps its lines and blanks.
+    """
 
     title: str
     table: pl.DataFrame | None = None
     figure: Figure | None = None
     notes: tuple[str, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def text(page: Page) -> str:
         parts += ["", section.title, "-" * len(section.title)]
         if section.table is not None and section.table.width:
             parts += _text_table(section.table)
-        parts += list(section.notes)
+        parts += [*section.code.splitlines(), *section.notes]
     return "\n".join(parts) + "\n"
 
 
@@ -177,10 +181,15 @@ def data_uri(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
 
 
-def write_html(page: Page, settings: Settings, stem: str = "") -> Path:
-    """Write `<stem><day>.html` into the reports folder at once, never half, and return where."""
+def write_html(page: Page, settings: Settings, stem: str = "", mode: int = 0o666) -> Path:
+    """Write `<stem><day>.html` into the reports folder at once, never half, and return where.
+
+    `mode` says who may read it, as far as the process's own mask lets them.
+    """
     settings.reports.mkdir(parents=True, exist_ok=True)
     target = settings.reports / f"{stem}{page.day.isoformat()}.html"
     draft = target.with_suffix(".html.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode)
     draft.write_text(html(page), encoding="utf-8")
     return draft.replace(target)

@@ -6,6 +6,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from tasks.lake.lake import Lake
 from tasks.lake.tables import CUSTOMERS, ITEMS
 from tasks.settings import ItemColumn, Settings, SettingsError, UserColumn
 
@@ -130,3 +131,13 @@ def test_paths_lie_below_home_unless_told() -> None:
     settings = Settings(home=Path("/shop"), lake_url="s3://bucket/lake/")
     assert settings.landing == Path("/shop/landing")
     assert settings.lake == "s3://bucket/lake"
+
+
+def test_a_search_engines_login_is_never_told_and_its_address_changes_no_result(
+    settings: Settings, tmp_path: Path
+) -> None:
+    search = {"url": "http://who:secret@127.0.0.1:9200", "login": "who:secret"}
+    told = Settings(home=tmp_path, mlflow_url="", min_free_gb=0, search=search)
+    assert told.logged()["search.url"] == "http://127.0.0.1:9200"
+    assert "secret" not in str(told.logged())
+    assert Lake(told).settings_hash == Lake(settings).settings_hash
