@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -47,24 +46,25 @@ class Engine:
         answer = self._sent("GET", path, None)
         return None if answer.status_code == ABSENT else self._read(answer, f"GET {path}")
 
-    def bulk(self, index: str, rows: Iterable[Body]) -> None:
+    def bulk(self, index: str, rows: pl.DataFrame) -> None:
         """Add documents with their `item_id` as id.
 
         Raises:
             InputNotReady: as `ask`.
             ContractViolation: some are refused: how many, and why one of them.
         """
-        lines = (
-            json.dumps(line) for row in rows for line in ({"create": {"_id": row[c.ITEM_ID]}}, row)
-        )
-        path = f"{index}/_bulk"
-        answer = self._read(self._sent("POST", path, "\n".join(lines) + "\n"), path)
+        documents = rows.write_ndjson().rstrip("\n").split("\n")
+        pairs = zip(rows[c.ITEM_ID], documents, strict=True)
+        lines = (f'{{"create": {{"_id": {json.dumps(key)}}}}}\n{line}\n' for key, line in pairs)
+        # An answer about every item that went well would be half as long as what was sent.
+        path = f"{index}/_bulk?filter_path=errors,items.create._id,items.create.error"
+        answer = self._read(self._sent("POST", path, "".join(lines)), f"POST {index}/_bulk")
         if not answer["errors"]:
             return
         refused = [made for item in answer["items"] if "error" in (made := item["create"])]
         first = refused[0]
         raise ContractViolation(
-            f"{index}: the engine refused {len(refused)} of {len(answer['items'])} items,"
+            f"{index}: the engine refused {len(refused)} of {rows.height} items,"
             f" e.g. {first['_id']}: {first['error'].get('reason')}"
         )
 
@@ -84,7 +84,7 @@ class Engine:
         return f"the search engine at {without_login(self.url)}"
 
     def _sent(self, method: str, path: str, text: str | None) -> requests.Response:
-        kind = "application/x-ndjson" if path.endswith("_bulk") else "application/json"
+        kind = "application/x-ndjson" if "_bulk" in path else "application/json"
         try:
             return self._session.request(
                 method,
@@ -95,7 +95,9 @@ class Engine:
             )
         except requests.RequestException as error:
             reason = type(error).__name__
-            raise InputNotReady(f"{self._told} does not answer {method} {path}: {reason}") from None
+            raise InputNotReady(
+                f"{self._told} does not answer {method} {path.split('?', maxsplit=1)[0]}: {reason}"
+            ) from None
 
     def _read(self, answer: requests.Response, asked: str) -> Any:  # noqa: ANN401 (JSON)
         if answer.status_code < REFUSED:

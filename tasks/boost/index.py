@@ -86,8 +86,10 @@ def _index(engine: Engine, rows: pl.DataFrame) -> Body:
     fields: Body = {name: keyword for name in KEYWORDS}
     fields |= {c.IN_STOCK: {"type": "boolean"}}
     fields |= {name: score for name in rows.columns if name.startswith(f"{c.SF_POS}.")}
+    # Nobody searches it while it is filled: it need not be made searchable every second.
+    own = {"number_of_replicas": engine.options.replicas, "refresh_interval": "-1"}
     return {
-        "settings": {"number_of_shards": 1, "number_of_replicas": engine.options.replicas},
+        "settings": {"number_of_shards": 1, **own},
         "mappings": {"dynamic": "strict", "properties": fields},
     }
 
@@ -96,9 +98,10 @@ def _fill(engine: Engine, name: str, rows: pl.DataFrame) -> None:
     pieces = list(rows.iter_slices(engine.options.bulk_rows))
     progress, sent = Progress(f"index {name}", len(pieces)), 0
     for piece in pieces:
-        engine.bulk(name, piece.iter_rows(named=True))
+        engine.bulk(name, piece)
         sent += piece.height
         progress.piece(f"{sent:,} of {rows.height:,} items")
+    engine.ask("PUT", f"{name}/_settings", {"index": {"refresh_interval": None}})
     engine.ask("POST", f"{name}/_refresh")
     held = engine.ask("GET", f"{name}/_count")["count"]
     if held != rows.height:

@@ -39,12 +39,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def passed_on(self) -> None:
         gate, body = self.server, self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        gate.bulks += self.path.endswith("_bulk")
+        gate.bulks += "_bulk" in self.path
         if gate.breaks_at is not None and gate.bulks >= gate.breaks_at:
             self.close_connection = True  # without an answer, from here on
         elif gate.login is not None and self.headers.get("Authorization") != basic(gate.login):
             self.answer(401, b'{"error": "who are you?"}')
-        elif gate.swallows == gate.bulks and self.path.endswith("_bulk"):
+        elif gate.swallows == gate.bulks and "_bulk" in self.path:
             self.answer(200, b'{"errors": false, "items": []}')
         else:
             kind = {"Content-Type": self.headers.get("Content-Type", "application/json")}
