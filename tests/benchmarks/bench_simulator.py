@@ -1,6 +1,7 @@
 """How fast the shop is simulated: `make bench-simulator`; reach: 20M events in 3 minutes, 4 GB.
 
 The full size by default; EVENTS_MILLIONS=1 for a quick look, --seeds and --worlds for another shop.
+CUSTOMERS=5000000 DAYS=2 for a large shop, with as many items as `simulate --size` gives it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
+from tasks.simulator.command import items_of  # noqa: E402
 from tasks.simulator.delivery import simulate  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
 from tests.benchmarks.measure import Bench, asked, only  # noqa: E402
@@ -29,8 +31,11 @@ ITEMS_PER_MILLION = 1_000
 def main() -> None:
     """Simulate 30 days into a folder that is removed afterwards."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    millions = float(os.environ.get("EVENTS_MILLIONS", "20"))
+    millions, days = float(os.environ.get("EVENTS_MILLIONS", "20")), DAYS
     customers, items = int(CUSTOMERS_PER_MILLION * millions), int(ITEMS_PER_MILLION * millions)
+    if "CUSTOMERS" in os.environ:
+        customers, days = int(os.environ["CUSTOMERS"]), int(os.environ["DAYS"])
+        items = items_of(customers)
     wanted, bench = asked(seeds=str(SEED)), Bench("simulator")
     seed = only(wanted.seeds, "seed")
     parameters = world_named(only(wanted.worlds, "world"))
@@ -40,10 +45,10 @@ def main() -> None:
         landing, truth = Path(folder) / "landing", Path(folder) / "truth"
         with bench.timed("simulate"):
             counts = simulate(
-                landing, truth, FIRST_DAY, DAYS, customers, items, seed, parameters=parameters
+                landing, truth, FIRST_DAY, days, customers, items, seed, parameters=parameters
             )
     events, seconds = int(counts["events"]), float(bench.figures["simulate_seconds"])
-    bench.note(events=events, customers=customers, items=items, days=DAYS)
+    bench.note(events=events, customers=customers, items=items, days=days)
     bench.note(
         events_per_second=round(events / seconds), seconds_for_20m=round(2e7 * seconds / events)
     )
