@@ -1,13 +1,13 @@
 """Take in the day's delivery and build features, sequences, segments and segment scores from it.
 
-- **Reads** the landing files of the day, events of the last 30 days.
-- **Writes** events, set_aside_events, items, item_attributes, customers, contacts, item_features, user_features,
-  user_item_features, segment_item_features, demand_lags, user_sequences, user_segments, examination, segment_scores,
-  data_checks.
+- **Reads** the landing files of the day, events and their daily counts of the last 30 days, acts of the last 90.
+- **Writes** events, set_aside_events, items, item_attributes, customers, contacts, daily_acts, daily_item_counts,
+  daily_user_counts, item_features, user_features, user_item_features, segment_item_features, demand_lags,
+  user_sequences, user_segments, examination, segment_scores, data_checks.
 - **Users** every other DAG of the chain; the search engine's base relevance.
 - **Runs** every day at 00:00 UTC for the day before, and whenever it is backfilled. Normal: 5 minutes.
 
-Tasks: **ingest** takes in the delivery, **count_interactions** counts it by item, user, pair and city,
+Tasks: **ingest** takes in the delivery and counts it by itself, **count_interactions** counts it by item, user, pair and city,
 **rank_segments** scores items for each segment and wakes the chain.
 
 ### If it fails

@@ -1,6 +1,6 @@
 -- demand_lags: units ordered of each item in each city on the days behind tomorrow
 -- Grain: one row per item and city with an order in the last 28 days.
--- Inputs: events (28 days), calendar.
+-- Inputs: daily_acts (28 days), calendar.
 -- Window: lag_k is demand k days before :day + 1, so lag_1 is :day itself, the newest that is known
 --   when tomorrow is forecast; by day of ts, a day without orders is 0. Orders of no known city
 --   count under 'unknown'; an order without quantity is one unit.
@@ -8,19 +8,14 @@
 -- Owner: features
 WITH ordered AS (
     SELECT
-        e.item_id,
-        COALESCE(e.city, 'unknown') AS city,
-        COALESCE(e.quantity, 1) AS units,
+        done.item_id,
+        COALESCE(done.city, 'unknown') AS city,
+        COALESCE(done.quantity, 1) AS units,
         happened.age_days
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
-    WHERE e.event_type = 'order' AND received.age_days < 28 AND happened.age_days < 28
+    FROM daily_acts AS done
+    INNER JOIN calendar AS received ON done.dt = received.day
+    INNER JOIN calendar AS happened ON done.happened_on = happened.day
+    WHERE done.event_type = 'order' AND received.age_days < 28 AND happened.age_days < 28
 ),
 
 lags AS (

@@ -1,9 +1,9 @@
 -- item_features: what each item has gathered, as known on :day
 -- Grain: one row per item of the newest catalogue snapshot or with an event in the last 30 days.
--- Inputs: events (30 days), items (7 days: an empty night carries the last snapshot on), calendar.
+-- Inputs: daily_item_counts (30 days), items (7 days: an empty night carries the last snapshot on),
+--   calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
---   their day, and comparing bounds is cheaper than casting ts to a date.
+--   w days, :day included; calendar gives each day's age, 0 for :day.
 -- Rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all bases of
 --   the same window; null where the window holds no base at all. view_rate is views per
 --   impression, cart_rate carts per view, impression_cart_rate carts per impression, order_rate
@@ -12,30 +12,16 @@
 -- Price: minor units; price_to_category = price / mean price of the category, from integer sums.
 -- age_days: days since the item was first seen, capped at the calendar's oldest day.
 -- Owner: features
-WITH counted AS (
+WITH daily AS (
     SELECT
-        e.item_id,
-        e.event_type,
+        counts.item_id,
+        counts.event_type,
+        counts.n,
         GREATEST(received.age_days, happened.age_days) AS age_days
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
+    FROM daily_item_counts AS counts
+    INNER JOIN calendar AS received ON counts.dt = received.day
+    INNER JOIN calendar AS happened ON counts.happened_on = happened.day
     WHERE GREATEST(received.age_days, happened.age_days) < 30
-),
-
-daily AS (
-    SELECT
-        item_id,
-        event_type,
-        age_days,
-        COUNT(*) AS n
-    FROM counted
-    GROUP BY item_id, event_type, age_days
 ),
 
 gathered AS (

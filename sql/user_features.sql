@@ -1,9 +1,8 @@
 -- user_features: what each user has done, as known on :day
 -- Grain: one row per user with an event in the last 30 days.
--- Inputs: events (30 days), calendar.
+-- Inputs: daily_user_counts and daily_acts (30 days), calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
---   their day, and comparing bounds is cheaper than casting ts to a date.
+--   w days, :day included; calendar gives each day's age, 0 for :day.
 -- Rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all bases of
 --   the same window; null where the window holds no base at all. view_rate is views per
 --   impression, cart_rate carts per view, impression_cart_rate carts per impression, order_rate
@@ -12,37 +11,19 @@
 -- Act: any event but an impression. sessions_30, active_days_30 and distinct_items_30 count acts,
 --   spent_30 is price * quantity of orders in minor units, days_since_event is of the last act.
 -- Owner: features
-WITH counted AS (
+WITH daily AS (
     SELECT
-        e.user_id,
-        e.event_type,
-        e.item_id,
-        e.session_id,
-        e.price,
-        e.quantity,
+        counts.user_id,
+        counts.event_type,
+        counts.n,
+        counts.price_sum,
+        counts.prices,
+        counts.paid,
         GREATEST(received.age_days, happened.age_days) AS age_days
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
+    FROM daily_user_counts AS counts
+    INNER JOIN calendar AS received ON counts.dt = received.day
+    INNER JOIN calendar AS happened ON counts.happened_on = happened.day
     WHERE GREATEST(received.age_days, happened.age_days) < 30
-),
-
-daily AS (
-    SELECT
-        user_id,
-        event_type,
-        age_days,
-        COUNT(*) AS n,
-        SUM(price) AS price_sum,
-        COUNT(price) AS prices,
-        SUM(price * COALESCE(quantity, 1)) AS paid
-    FROM counted
-    GROUP BY user_id, event_type, age_days
 ),
 
 gathered AS (
@@ -90,13 +71,15 @@ gathered AS (
 
 acts AS (
     SELECT
-        user_id,
-        COUNT(DISTINCT session_id) AS sessions_30,
-        COUNT(DISTINCT age_days) AS active_days_30,
-        COUNT(DISTINCT item_id) AS distinct_items_30
-    FROM counted
-    WHERE event_type <> 'impression'
-    GROUP BY user_id
+        done.user_id,
+        COUNT(DISTINCT done.session_id) AS sessions_30,
+        COUNT(DISTINCT GREATEST(received.age_days, happened.age_days)) AS active_days_30,
+        COUNT(DISTINCT done.item_id) AS distinct_items_30
+    FROM daily_acts AS done
+    INNER JOIN calendar AS received ON done.dt = received.day
+    INNER JOIN calendar AS happened ON done.happened_on = happened.day
+    WHERE GREATEST(received.age_days, happened.age_days) < 30
+    GROUP BY done.user_id
 ),
 
 means AS (

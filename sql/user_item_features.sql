@@ -1,27 +1,23 @@
 -- user_item_features: what passed between each user and item, as known on :day
 -- Grain: one row per user and item with an act (any event but an impression) in the last 30 days;
 --   a pair that was only shown has no row, else the table would be as long as the log of listings.
--- Inputs: events (30 days), calendar.
+-- Inputs: daily_acts and events (30 days), calendar. Impressions come from events: a day's count of
+--   them by pair is three quarters as long as they are, and read a fifth faster.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
 --   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
 --   their day, and comparing bounds is cheaper than casting ts to a date.
 -- dwell_seconds_30: time on the item's page, summed.
 -- Owner: features
-WITH counted AS (
+WITH acts AS (
     SELECT
-        e.user_id,
-        e.item_id,
-        e.event_type,
-        e.dwell_seconds,
+        done.user_id,
+        done.item_id,
+        done.event_type,
+        done.dwell_seconds,
         GREATEST(received.age_days, happened.age_days) AS age_days
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
+    FROM daily_acts AS done
+    INNER JOIN calendar AS received ON done.dt = received.day
+    INNER JOIN calendar AS happened ON done.happened_on = happened.day
     WHERE GREATEST(received.age_days, happened.age_days) < 30
 ),
 
@@ -29,19 +25,36 @@ pairs AS (
     SELECT DISTINCT
         user_id,
         item_id
-    FROM counted
-    WHERE event_type <> 'impression'
+    FROM acts
 ),
 
 gathered AS (
     SELECT
-        counted.user_id,
-        counted.item_id,
-        counted.event_type,
-        counted.dwell_seconds,
-        counted.age_days
-    FROM counted
-    INNER JOIN pairs ON counted.user_id = pairs.user_id AND counted.item_id = pairs.item_id
+        user_id,
+        item_id,
+        event_type,
+        dwell_seconds,
+        age_days
+    FROM acts
+    UNION ALL
+    SELECT
+        e.user_id,
+        e.item_id,
+        e.event_type,
+        e.dwell_seconds,
+        GREATEST(received.age_days, happened.age_days) AS age_days
+    FROM events AS e
+    INNER JOIN pairs ON e.user_id = pairs.user_id AND e.item_id = pairs.item_id
+    INNER JOIN calendar AS received ON e.dt = received.day
+    INNER JOIN calendar AS happened
+        ON
+            happened.day = CASE
+                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
+                ELSE CAST(e.ts AS DATE)
+            END
+    WHERE
+        e.event_type = 'impression'
+        AND GREATEST(received.age_days, happened.age_days) < 30
 )
 
 SELECT

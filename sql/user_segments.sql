@@ -1,28 +1,22 @@
 -- user_segments: the evidence from which the declared rules name each user's segment
 -- Grain: one row per customer of the newest snapshot or user with an event in the last 30 days.
--- Inputs: events (30 days), customers and item_attributes (7 days: an empty night carries the last
---   snapshot on), genders (value as the shop writes it, gender it means), calendar.
+-- Inputs: daily_acts and daily_user_counts (30 days), customers and item_attributes (7 days: an
+--   empty night carries the last snapshot on), genders (value as the shop writes it, gender it
+--   means), calendar.
 -- Window: w days hold an event when its day of receipt and its day of ts are both among the last
---   w days, :day included; calendar gives each day's age, 0 for :day. Most events are received on
---   their day, and comparing bounds is cheaper than casting ts to a date.
+--   w days, :day included; calendar gives each day's age, 0 for :day.
 -- Act: any event but an impression. acts_women_30 and acts_men_30 are on items whose attribute
 --   'gender' says for whom they are; customer_gender is what the shop was told.
 -- Owner: segments
-WITH counted AS (
+WITH acts AS (
     SELECT
-        e.user_id,
-        e.item_id,
-        e.event_type,
-        e.platform,
+        done.user_id,
+        done.item_id,
+        done.platform,
         GREATEST(received.age_days, happened.age_days) AS age_days
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
+    FROM daily_acts AS done
+    INNER JOIN calendar AS received ON done.dt = received.day
+    INNER JOIN calendar AS happened ON done.happened_on = happened.day
     WHERE GREATEST(received.age_days, happened.age_days) < 30
 ),
 
@@ -59,23 +53,25 @@ told AS (
 
 gathered AS (
     SELECT
-        counted.user_id,
+        acts.user_id,
         COUNT(*) AS acts_30,
         COUNT(*) FILTER (WHERE made_for.gender = 'women') AS acts_women_30,
         COUNT(*) FILTER (WHERE made_for.gender = 'men') AS acts_men_30,
-        COUNT(*) FILTER (WHERE counted.platform IN ('web', 'mobile_web')) AS acts_web_30,
-        COUNT(*) FILTER (WHERE counted.platform IN ('android', 'ios')) AS acts_app_30,
-        MIN(counted.age_days) AS days_since_event,
-        MAX(counted.age_days) AS days_since_first_event
-    FROM counted
-    LEFT JOIN made_for ON counted.item_id = made_for.item_id
-    WHERE counted.event_type <> 'impression'
-    GROUP BY counted.user_id
+        COUNT(*) FILTER (WHERE acts.platform IN ('web', 'mobile_web')) AS acts_web_30,
+        COUNT(*) FILTER (WHERE acts.platform IN ('android', 'ios')) AS acts_app_30,
+        MIN(acts.age_days) AS days_since_event,
+        MAX(acts.age_days) AS days_since_first_event
+    FROM acts
+    LEFT JOIN made_for ON acts.item_id = made_for.item_id
+    GROUP BY acts.user_id
 ),
 
 seen AS (
-    SELECT DISTINCT user_id
-    FROM counted
+    SELECT DISTINCT counts.user_id
+    FROM daily_user_counts AS counts
+    INNER JOIN calendar AS received ON counts.dt = received.day
+    INNER JOIN calendar AS happened ON counts.happened_on = happened.day
+    WHERE GREATEST(received.age_days, happened.age_days) < 30
 ),
 
 known AS (

@@ -1,27 +1,23 @@
 -- user_sequences: the last items each user acted on, as known on :day
 -- Grain: one row per user and position; position 1 is the oldest kept, the newest comes last.
--- Inputs: events (every day of the calendar), calendar.
+-- Inputs: daily_acts (every day of the calendar), calendar.
 -- Window: events received and dated within the calendar. Views, favorites, carts and orders count;
 --   a run of acts on one item (view, cart, order) is one step, kept as its last act.
 -- Owner: features
 WITH acts AS (
     SELECT
-        e.user_id,
-        e.item_id,
-        e.event_type,
-        e.ts,
-        e.event_id,
-        LAG(e.item_id) OVER (PARTITION BY e.user_id ORDER BY e.ts DESC, e.event_id DESC)
+        done.user_id,
+        done.item_id,
+        done.event_type,
+        done.ts,
+        done.event_id,
+        LAG(done.item_id)
+            OVER (PARTITION BY done.user_id ORDER BY done.ts DESC, done.event_id DESC)
             AS next_item
-    FROM events AS e
-    INNER JOIN calendar AS received ON e.dt = received.day
-    INNER JOIN calendar AS happened
-        ON
-            happened.day = CASE
-                WHEN e.ts >= received.starts_at AND e.ts < received.ends_at THEN e.dt
-                ELSE CAST(e.ts AS DATE)
-            END
-    WHERE e.event_type IN ('view', 'favorite', 'cart', 'order')
+    FROM daily_acts AS done
+    INNER JOIN calendar AS received ON done.dt = received.day
+    INNER JOIN calendar AS happened ON done.happened_on = happened.day
+    WHERE done.event_type IN ('view', 'favorite', 'cart', 'order')
 ),
 
 steps AS (

@@ -9,6 +9,7 @@ import polars as pl
 
 from tasks.features.checks import check_day
 from tasks.features.counters import counters
+from tasks.features.daily import daily_counts, refuse_behind
 from tasks.lake.contracts import Table
 from tasks.lake.lake import WHOLE, Lake
 from tasks.lake.tables import DATA_CHECKS, EVENTS, SET_ASIDE_EVENTS, USER_SEGMENTS
@@ -21,7 +22,7 @@ from tasks.steps import Step
 
 
 def ingest(day: date, settings: Settings) -> dict[str, int]:
-    """Write the day's events and snapshots as received, and return the counts by fate.
+    """Write the day's events and snapshots as received, counted; return the counts by fate.
 
     Raises:
         InputNotReady: the day, or one of the days before that may hold copies, has not landed.
@@ -38,16 +39,30 @@ def ingest(day: date, settings: Settings) -> dict[str, int]:
     lake.write_day(EVENTS, day, found.judged.events)
     version = lake.ledger.written(EVENTS)[day, WHOLE].version
     lake.append_day(DATA_CHECKS, day, check_rows(found.judged.counts, version))
+    write_daily_counts(day, settings)
     return found.judged.counts
+
+
+def write_daily_counts(day: date, settings: Settings) -> None:
+    """Write what counts the day's events, made of nothing but them.
+
+    Raises:
+        InputNotReady: the day has no events yet.
+    """
+    lake = Lake(settings)
+    for table, rows in daily_counts(lake, day).items():
+        lake.write_day(table, day, rows)
 
 
 def count_interactions(day: date, settings: Settings) -> dict[str, int]:
     """Write the day's counters, demand, sequences and segments; return rows by table.
 
     Raises:
-        InputNotReady: a day of the windows has no events or snapshots yet.
+        InputNotReady: a day of the windows has no events or snapshots yet, or was counted before
+            its events were replaced.
     """
     lake = Lake(settings)
+    refuse_behind(lake, day, settings.features.sequence_days)
     tables = selected(
         counters(lake, day, settings.features)
         | {USER_SEGMENTS: lambda: user_segments(evidence(lake, day), settings.segments)}

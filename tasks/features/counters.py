@@ -12,6 +12,9 @@ from tasks.features.calendar import YEAR, calendar
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
+    DAILY_ACTS,
+    DAILY_ITEM_COUNTS,
+    DAILY_USER_COUNTS,
     DEMAND_LAGS,
     EVENTS,
     ITEM_FEATURES,
@@ -44,7 +47,7 @@ def item_features(lake: Lake, day: date, options: Features) -> pl.DataFrame:
     return lake.select(
         ITEM_FEATURES.name,
         day,
-        {EVENTS: WINDOW_DAYS, ITEMS: SNAPSHOT_DAYS},
+        {DAILY_ITEM_COUNTS: WINDOW_DAYS, ITEMS: SNAPSHOT_DAYS},
         {"calendar": calendar(day, YEAR + 1)},
         {"prior_events": options.prior_events},
     )
@@ -55,7 +58,7 @@ def user_features(lake: Lake, day: date, options: Features) -> pl.DataFrame:
     return lake.select(
         USER_FEATURES.name,
         day,
-        {EVENTS: WINDOW_DAYS},
+        {DAILY_USER_COUNTS: WINDOW_DAYS, DAILY_ACTS: WINDOW_DAYS},
         {"calendar": calendar(day, WINDOW_DAYS)},
         {"prior_events": options.prior_events},
     )
@@ -64,13 +67,14 @@ def user_features(lake: Lake, day: date, options: Features) -> pl.DataFrame:
 def user_item_features(lake: Lake, day: date) -> pl.DataFrame:
     """Return USER_ITEM_FEATURES rows."""
     days = {"calendar": calendar(day, WINDOW_DAYS)}
-    return lake.select(USER_ITEM_FEATURES.name, day, {EVENTS: WINDOW_DAYS}, days)
+    inputs = {DAILY_ACTS: WINDOW_DAYS, EVENTS: WINDOW_DAYS}
+    return lake.select(USER_ITEM_FEATURES.name, day, inputs, days)
 
 
 def demand_lags(lake: Lake, day: date) -> pl.DataFrame:
     """Return DEMAND_LAGS rows."""
     days = {"calendar": calendar(day, LAG_DAYS)}
-    return lake.select(DEMAND_LAGS.name, day, {EVENTS: LAG_DAYS}, days)
+    return lake.select(DEMAND_LAGS.name, day, {DAILY_ACTS: LAG_DAYS}, days)
 
 
 def user_sequences(lake: Lake, day: date, options: Features) -> pl.DataFrame:
@@ -78,7 +82,7 @@ def user_sequences(lake: Lake, day: date, options: Features) -> pl.DataFrame:
     return lake.select(
         USER_SEQUENCES.name,
         day,
-        {EVENTS: options.sequence_days},
+        {DAILY_ACTS: options.sequence_days},
         {"calendar": calendar(day, options.sequence_days)},
         {"sequence_length": options.sequence_length},
     )

@@ -99,9 +99,9 @@ def _duckdb_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
 
 def _duckdb_relation(connection: duckdb.DuckDBPyConnection, name: str, relation: Relation) -> None:
     if isinstance(relation, pl.DataFrame):
-        connection.register(name, relation.to_arrow())
+        _duckdb_table(connection, name, relation)
     elif not relation.files:
-        connection.register(name, pl.DataFrame(schema=relation.table.stored_schema).to_arrow())
+        _duckdb_table(connection, name, pl.DataFrame(schema=relation.table.stored_schema))
     elif "://" in relation.path:
         connection.register(name, _object_store_rows(relation))
     else:
@@ -112,6 +112,13 @@ def _duckdb_relation(connection: duckdb.DuckDBPyConnection, name: str, relation:
             f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{files}],"
             f" hive_partitioning = true, hive_types = {{{types}}}, union_by_name = true)"
         )
+
+
+def _duckdb_table(connection: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame) -> None:
+    # Copied, not only registered: of rows in Arrow the planner knows no number, takes what they
+    # are joined to for small as well, and then holds a month of events in memory.
+    connection.register(f"{name}_rows", rows.to_arrow())
+    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM {name}_rows")
 
 
 def _object_store_rows(relation: Partitions) -> Any:  # noqa: ANN401 (a pyarrow dataset)

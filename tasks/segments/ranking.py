@@ -12,6 +12,8 @@ from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CUSTOMERS,
+    DAILY_ACTS,
+    DAILY_USER_COUNTS,
     EVENTS,
     EXAMINATION,
     ITEM_ATTRIBUTES,
@@ -31,7 +33,12 @@ def evidence(lake: Lake, day: date) -> pl.DataFrame:
     return lake.select(
         USER_SEGMENTS.name,
         day,
-        {EVENTS: WINDOW_DAYS, CUSTOMERS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS},
+        {
+            DAILY_ACTS: WINDOW_DAYS,
+            DAILY_USER_COUNTS: WINDOW_DAYS,
+            CUSTOMERS: SNAPSHOT_DAYS,
+            ITEM_ATTRIBUTES: SNAPSHOT_DAYS,
+        },
         {"calendar": calendar(day, WINDOW_DAYS), "genders": genders()},
     )
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,7 +13,9 @@ import yaml
 from polars.testing import assert_frame_equal
 
 from tasks.features.calendar import calendar
+from tasks.features.daily import DAILY
 from tasks.lake import engines
+from tasks.lake.contracts import Table
 from tasks.lake.tables import TABLES
 from tasks.settings import Settings
 
@@ -77,7 +80,19 @@ class Case:
         empty = {name: pl.DataFrame(schema=TABLES[name].stored_schema) for name in named - given}
         if "calendar" in params:
             frames["calendar"] = calendar(params["day"], **params["calendar"])
-        return frames | empty
+        return frames | empty | self.daily(named - given, frames.get("events"))
+
+    def daily(self, names: set[str], events: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
+        """What counts events day by day is made of the case's by its own statement."""
+        if events is None:
+            return {}
+        return {
+            table.name: pl.concat(
+                [pl.DataFrame(schema=table.stored_schema), *counted(table, events)]
+            )
+            for table in DAILY
+            if table.name in names
+        }
 
     def relation(self, name: str, day: date) -> pl.DataFrame:
         rows, types = self.rows(name)
@@ -92,6 +107,13 @@ class Case:
     def select(self, settings: Settings) -> pl.DataFrame:
         params = {key: value for key, value in self.params().items() if key != "calendar"}
         return engines.select(self.text, self.relations(), params, settings)
+
+
+def counted(table: Table, events: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    for (day,), received in events.partition_by("dt", as_dict=True).items():
+        text = engines.sql_text(table.name)
+        rows = engines.select(text, {"events": received}, {}, Settings(mlflow_url=""))
+        yield rows.with_columns(pl.lit(day).alias("dt")).select(table.stored_schema.names())
 
 
 def _utc(row: dict[str, Any]) -> dict[str, Any]:

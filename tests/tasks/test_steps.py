@@ -72,7 +72,8 @@ def test_the_log_opens_with_the_tables_and_ends_with_what_was_written(
         run_dag("build_features", DAY, settings, only="ingest")
     assert caplog.messages[0] == (
         "build_features.ingest 2026-03-10: try 1, writes events, set_aside_events, items,"
-        f" item_attributes, customers, contacts, data_checks in {settings.lake}"
+        f" item_attributes, customers, contacts, daily_acts, daily_item_counts, daily_user_counts,"
+        f" data_checks in {settings.lake}"
     )
     assert "build_features.ingest 2026-03-10: done in" in caplog.messages[-1]
     assert "'events': 0" in caplog.messages[-1]

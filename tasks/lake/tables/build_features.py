@@ -114,6 +114,60 @@ CONTACTS = Table(
     due_hour=3,
 )
 
+_HAPPENED = {
+    c.EVENT_TYPE: Column(pl.String, values=c.EVENT_TYPES),
+    "happened_on": Column(pl.Date),
+}
+_COUNT = Column(pl.Int64, low=1)
+
+# Kept as long as the events, from which a day that is run again after years counts anew.
+DAILY_ACTS = Table(
+    "daily_acts",
+    "pure",
+    {
+        **{
+            name: _EVENT[name]
+            for name in (
+                c.EVENT_ID,
+                c.TS,
+                c.USER_ID,
+                c.SESSION_ID,
+                c.ITEM_ID,
+                c.PLATFORM,
+                c.CITY,
+                c.PRICE,
+                c.QUANTITY,
+                c.DWELL_SECONDS,
+            )
+        },
+        **_HAPPENED,
+    },
+    (c.EVENT_ID,),
+    _WRITER,
+    due_hour=3,
+)
+DAILY_ITEM_COUNTS = Table(
+    "daily_item_counts",
+    "pure",
+    {c.ITEM_ID: Column(pl.String), **_HAPPENED, "n": _COUNT},
+    (c.ITEM_ID, c.EVENT_TYPE, "happened_on"),
+    _WRITER,
+    due_hour=3,
+)
+DAILY_USER_COUNTS = Table(
+    "daily_user_counts",
+    "pure",
+    {
+        c.USER_ID: Column(pl.String),
+        **_HAPPENED,
+        "n": _COUNT,
+        **{name: Column(pl.Int64, low=0) for name in ("price_sum", "prices", "paid")},
+    },
+    (c.USER_ID, c.EVENT_TYPE, "happened_on"),
+    _WRITER,
+    due_hour=3,
+)
+
 _WRITER = "build_features.count_interactions"
 _RECENCY = Column(pl.Int64, nullable=True, low=0)
 _RECENCIES = {f"days_since_{event_type}": _RECENCY for event_type in c.EVENT_TYPES}

@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks import columns as c
-from tasks.build_features import count_interactions, rank_segments
+from tasks.build_features import count_interactions, rank_segments, write_daily_counts
 from tasks.errors import ContractViolation, InputNotReady
 from tasks.lake.contracts import Table
 from tasks.lake.lake import WHOLE, Lake
@@ -119,6 +119,7 @@ def fill(settings: Settings, history: list[Act], order: Random, days: list[date]
         write_landing_day(settings.landing, day, {}, "test")
     for day in order.sample(days, len(days)):
         lake.write_day(EVENTS, day, received(history, day, order))
+        write_daily_counts(day, settings)
         lake.write_day(ITEMS, day, ITEM_ROWS)
         for table in (SET_ASIDE_EVENTS, CUSTOMERS, ITEM_ATTRIBUTES):
             lake.write_day(table, day, table.empty())
@@ -183,6 +184,7 @@ def test_a_late_event_changes_the_day_of_its_receipt_and_not_the_day_it_happened
     late = [Act("u", "a", c.VIEW, 10, 1)]
     rows = received(late, DAYS[1], Random(0)).with_columns(pl.lit("late").alias(c.EVENT_ID))
     Lake(filled).write_day(EVENTS, DAYS[1], rows)
+    write_daily_counts(DAYS[1], filled)
     for day in DAYS[:3]:
         count_interactions(day, filled)
     after = {
@@ -194,7 +196,9 @@ def test_a_late_event_changes_the_day_of_its_receipt_and_not_the_day_it_happened
 
 def test_a_missing_day_of_events_is_named_and_never_skipped(settings: Settings) -> None:
     fill(settings, [], Random(0), [DAYS[0], DAYS[2]])
-    with pytest.raises(InputNotReady, match=r"events: 1 of 30 days are absent, 2026-03-02"):
+    with pytest.raises(
+        InputNotReady, match=r"daily_item_counts: 1 of 30 days are absent, 2026-03-02"
+    ):
         count_interactions(DAY, settings)
 
 
@@ -226,6 +230,7 @@ def test_a_broken_check_is_recorded_and_stops_the_day(settings: Settings) -> Non
     rows = pl.DataFrame([Act("u", "a", c.VIEW, 5, 0).row(0) | ahead], schema=EVENTS.schema)
     lake = fill(settings, [], Random(0), DAYS)
     lake.write_day(EVENTS, DAY, rows)
+    write_daily_counts(DAY, settings)
     count_interactions(DAY, settings)
     for _ in range(2):
         with pytest.raises(ContractViolation, match="share after receipt is 1, hard band"):
