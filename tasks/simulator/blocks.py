@@ -24,11 +24,13 @@ def blocks(customers: int) -> list[Ints]:
 
 def side_by_side(make: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
     """Yield what `make` returns for each of `given`, in their order, a few of them made ahead."""
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        waiting: deque[Future[_Made]] = deque()
+    pool, waiting = ThreadPoolExecutor(AT_A_TIME), deque[Future[_Made]]()
+    try:
         for one in given:
-            waiting.append(pool.submit(make, one))
-            if len(waiting) > AT_A_TIME:
+            if len(waiting) == AT_A_TIME:
                 yield waiting.popleft().result()
+            waiting.append(pool.submit(make, one))
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -20,7 +20,6 @@ from tasks import columns as c
 from tasks.errors import VitrinaError, WrongCall
 from tasks.landing.manifest import OpenDelivery, announced, day_folder, landing_days
 from tasks.simulator import truth as truths
-from tasks.simulator.events import SCHEMA
 from tasks.simulator.ordered_faults import (
     FAULTS,
     Frames,
@@ -32,6 +31,7 @@ from tasks.simulator.ordered_faults import (
     hit_snapshots,
     in_order,
     strangers,
+    version_count,
     versions,
 )
 from tasks.simulator.parameters import DEFAULT, Parameters
@@ -150,8 +150,7 @@ def _agreed_orders(truth: Path, asked: Orders, next_day: date) -> Orders:
             )
     orders = dict(sorted({**known, **asked}.items()))
     if orders != known:
-        text = json.dumps({str(day): names for day, names in orders.items()}, indent=1)
-        (truth / FAULTS_FILE).write_text(text)
+        truths.write_json(truth / FAULTS_FILE, {str(day): names for day, names in orders.items()})
     return orders
 
 
@@ -167,31 +166,39 @@ def _deliver(
     day = shop.next_day
     names, nights = orders.get(day, ()), acting(shop.world, day, orders)
     snapshots, parts = shop.parts_of_day(day)
-    known: list[pl.DataFrame] = []
-    held: list[pl.DataFrame] = []
-    events = _files(_landing(parts, nights, known, held))
+    arrived = _arrived(_without_truth(parts, truth, day), nights)
+    events = _files(_landing(arrived, nights, shop))
     counts = _land(landing, day, names, hit_snapshots(nights, snapshots), events, {SOURCE: facts})
     damage(day_folder(landing, day) / HIT_FILE, names)
-    shop.undelivered = pl.concat([shop.undelivered, *held])
-    truths.write_day(truth, day, pl.concat(known))
     shop.save(truth / truths.STATE)
     return {"days": 1, "events": counts.total(), **counts}
 
 
-def _landing(
-    parts: Iterator[Part], nights: list[Night], known: list[pl.DataFrame], held: list[pl.DataFrame]
-) -> Iterator[pl.DataFrame]:
-    """Yield the events that land; truth and what a fault holds back go into the lists."""
+def _without_truth(parts: Iterator[Part], truth: Path, day: date) -> Iterator[pl.DataFrame]:
+    """Yield the parts' events; their truth is written to where it belongs."""
+    for number, part in enumerate(parts):
+        if part.truth is not None:
+            truths.write_part(truth, day, number, part.truth)
+        yield part.events
+
+
+def _arrived(events: Iterator[pl.DataFrame], nights: list[Night]) -> Iterator[pl.DataFrame]:
+    """Yield the events, and those of strangers after them."""
     count = 0
-    for part in parts:
-        now, later = hit_events(nights, part.events)
-        known.append(part.truth)
-        held.append(later)
-        count += part.events.height
-        yield now
+    for part in events:
+        count += part.height
+        yield part
     if (strange := strangers(nights, count)).height:
-        now, later = hit_events(nights, strange)
-        held.append(later)
+        yield strange
+
+
+def _landing(
+    events: Iterator[pl.DataFrame], nights: list[Night], shop: Shop
+) -> Iterator[pl.DataFrame]:
+    """Yield the events that land today; the shop holds back the others."""
+    for part in events:
+        now, later = hit_events(nights, part)
+        shop.hold_back(later)
         yield now
 
 
@@ -226,13 +233,14 @@ def _land(
     if there and there.facts != facts:
         raise OtherShop(f"{landing} has {day} from another source; name another folder")
     written, counts = there.version if there else 0, Counter[str]()
-    last = len(versions(names, pl.DataFrame(schema=SCHEMA)))
-    deliveries = [OpenDelivery(landing, day, version) for version in range(written + 1, last + 1)]
+    missing = range(written + 1, version_count(names) + 1)
+    deliveries = [OpenDelivery(landing, day, version) for version in missing]
     for delivery in deliveries:
         for kind, frame in snapshots.items():
             delivery.add(kind, frame)
     for file in events:
         counts.update(_by_type(file))
+        log.info("%s: %s events so far", day, f"{counts.total():,}")
         for delivery, frame in zip(deliveries, versions(names, file)[written:], strict=True):
             delivery.add("events", frame)
     for delivery in deliveries:

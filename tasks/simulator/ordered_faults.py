@@ -120,6 +120,11 @@ def strangers(nights: list[Night], count: int) -> pl.DataFrame:
     return pl.concat(arrived)
 
 
+def version_count(names: tuple[str, ...]) -> int:
+    """Return how many versions of its manifest a day with these faults has."""
+    return 1 + sum(FAULTS[name].first is not None for name in names)
+
+
 def versions(names: tuple[str, ...], events: pl.DataFrame) -> list[pl.DataFrame]:
     """Return what each version of the day's manifest holds of events that land."""
     faults = [FAULTS[name] for name in names]

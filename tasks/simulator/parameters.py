@@ -93,6 +93,7 @@ class Parameters:
     taste_shared: float = 0.7
     favouring: float = 0.8
     gender_shift: float = 0.7
+    usual_sample: int = 20_000
     importance_scale: float = 1.5
     price_weight: float = 0.6
     season_weight: float = 0.5
@@ -137,7 +138,7 @@ class Parameters:
 
     @property
     def digest(self) -> str:
-        """The first 16 hex digits of the sha256 of whatever changes what happens."""
+        """The first 16 hex digits of the sha256 of the parameters that change what happens."""
         shaping = {name: value for name, value in asdict(self).items() if name != "truth_sample"}
         text = json.dumps(shaping, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from tasks import columns as c
 from tasks.simulator import behaviour, faults
 from tasks.simulator import state as states
 from tasks.simulator.attributes import COLLECTION
-from tasks.simulator.blocks import BLOCK, blocks, side_by_side
+from tasks.simulator.blocks import blocks, side_by_side
 from tasks.simulator.breaks import lean, p_reached, p_stop
 from tasks.simulator.catalogue import attributes_frame, items_frame
 from tasks.simulator.customers import customers_frame
@@ -52,10 +53,13 @@ POPULARITY_OF = {behaviour.VIEW: 1, behaviour.FAVORITE: 1, behaviour.CART: 4}
 
 
 class Part(NamedTuple):
-    """What is received of a part of a shop on a day, and the truth of sampled listings of it."""
+    """What is received of a part of a shop on a day, and the truth of sampled listings of it.
+
+    Without truth: what others than customers did, and what comes late.
+    """
 
     events: pl.DataFrame
-    truth: pl.DataFrame
+    truth: pl.DataFrame | None
 
 
 class Lived(NamedTuple):
@@ -78,6 +82,7 @@ class Shop:
     scheduled: pl.DataFrame
     undelivered: pl.DataFrame
     next_day: date
+    is_half_lived: bool = False
 
     @classmethod
     def opened(
@@ -189,18 +194,22 @@ class Shop:
             day: the shop's next day.
         """
         snapshots, parts = self.parts_of_day(day)
-        events, truth = (pl.concat(frames) for frames in zip(*parts, strict=True))
-        return {"events": events.sort(c.RECEIVED_AT, c.EVENT_ID), **snapshots}, truth
+        events, known = zip(*parts, strict=True)
+        landing = pl.concat(events).sort(c.RECEIVED_AT, c.EVENT_ID)
+        truth = pl.concat(frame for frame in known if frame is not None)
+        return {"events": landing, **snapshots}, truth
 
     def parts_of_day(self, day: date) -> tuple[dict[str, pl.DataFrame], Iterator[Part]]:
         """Return the snapshots that land on `day`, and the rest in parts: memory holds a few.
 
-        The shop moves on once the last part has been taken.
+        The shop moves on once the last part has been taken; whoever stops before has to resume it
+        from where it was saved.
 
         Args:
             day: the shop's next day.
         """
         self._must_be_next(day)
+        self.is_half_lived = True
         contacts = self._newsletter(day)
         snapshots = {
             "items": items_frame(self.world.catalogue, day),
@@ -211,38 +220,43 @@ class Shop:
         return snapshots, self._parts(day, user_indices(contacts[c.USER_ID]))
 
     def _parts(self, day: date, mailed: Ints) -> Iterator[Part]:
-        own = shelf(self.world, self.state, day)
-        later = [pl.DataFrame(schema=MOVES)]
-        gained = np.zeros(self.world.catalogue.size, dtype=np.int64)
-        due, self.undelivered = faults.deliveries(self.undelivered, day)
+        late, self.undelivered = faults.deliveries(self.undelivered, day)
         accounts = self._received(day, faults.account_events(self.world, day))
-
-        def block(who: Ints) -> tuple[Lived, pl.DataFrame]:
-            plan = requests(self.world, self.state, day, who)
-            lists = present_lists(self.world, own, plan)
-            truth = self._truth_rows(plan, self._sampled(plan, lists))
-            first, last = who[0], who[-1]
-            letters = mailed[(mailed >= first) & (mailed <= last)]
-            due = self.scheduled.filter(pl.col("customer").is_between(first, last))
-            return self._live(plan, lists, own, letters, due), truth
-
-        for lived, truth in side_by_side(block, blocks(self.world.customers.size)):
+        yield Part(pl.concat([late, accounts]), None)
+        later, gained = [pl.DataFrame(schema=MOVES)], self._nothing_gained()
+        live = partial(self._live_block, day, shelf(self.world, self.state, day), mailed)
+        for lived, truth in side_by_side(live, blocks(self.world.customers.size)):
             later.append(lived.later)
             gained += lived.gained
             yield Part(self._received(day, lived.events), truth)
-        yield Part(pl.concat([due, accounts]), truth.clear())
         self._move_on(pl.concat(later), gained)
+
+    def _live_block(
+        self, day: date, own: Shelf, mailed: Ints, who: Ints
+    ) -> tuple[Lived, pl.DataFrame]:
+        plan = requests(self.world, self.state, day, who)
+        lists = present_lists(self.world, own, plan)
+        truth = self._truth_rows(plan, self._sampled(plan, lists))
+        letters = mailed[(mailed >= who[0]) & (mailed <= who[-1])]
+        due = self.scheduled.filter(pl.col("customer").is_between(who[0], who[-1]))
+        return self._live(plan, lists, own, letters, due), truth
 
     def _received(self, day: date, events: pl.DataFrame) -> pl.DataFrame:
         """Return what of the day's events is received on it; the rest waits."""
         pool = faults.received(self.world.parameters, self.world.draws, events)
         now, waiting = faults.deliveries(pool, day)
-        self.undelivered = pl.concat([self.undelivered, waiting])
+        self.hold_back(waiting)
         return now
+
+    def hold_back(self, events: pl.DataFrame) -> None:
+        """Deliver these events on the day of their receipt, which is a later one."""
+        self.undelivered = pl.concat([self.undelivered, events])
 
     def _must_be_next(self, day: date) -> None:
         if day != self.next_day:
             raise ValueError(f"the shop's next day is {self.next_day}, not {day}")
+        if self.is_half_lived:
+            raise ValueError(f"{day} was begun and not taken to its end: resume the shop")
 
     def _plan(self, day: date) -> Requests:
         self._must_be_next(day)
@@ -280,8 +294,11 @@ class Shop:
         tomorrow = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
         return Lived(events_frame(self.world, plan, lists, now), tomorrow, self._gained(now))
 
+    def _nothing_gained(self) -> Ints:
+        return np.zeros(self.world.catalogue.size, dtype=np.int64)
+
     def _gained(self, now: pl.DataFrame) -> Ints:
-        gained = np.zeros(self.world.catalogue.size, dtype=np.int64)
+        gained = self._nothing_gained()
         for kind, worth in POPULARITY_OF.items():
             done = now.filter(pl.col("kind") == kind)["item"].to_numpy()
             gained += worth * np.bincount(done, minlength=len(gained))
@@ -292,6 +309,7 @@ class Shop:
         self.state.popularity = popularity + gained
         self.scheduled = later
         self.next_day += timedelta(1)
+        self.is_half_lived = False
 
     def _remember_items(self, day: date, now: pl.DataFrame) -> None:
         state, items = self.state, self.world.catalogue
@@ -358,7 +376,8 @@ class Shop:
 
 def _usual_utility(here: World, state: State, day: date) -> float:
     """Return the mean utility of what the shop's order would show some on its opening day."""
-    plan = requests(here, state, day, here.customers.indices[:BLOCK])
+    some = here.customers.indices[: here.parameters.usual_sample]
+    plan = requests(here, state, day, some)
     met = behaviour.listed(plan, present_lists(here, shelf(here, state, day), plan))
     return float(behaviour.utilities(here, state, met).mean()) if len(met) else 0.0
 

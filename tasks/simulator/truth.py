@@ -3,12 +3,13 @@
 `shop.json` says which shop it is; `state/` is what the next day starts from; `importances`,
 `customers`, `tastes` (of the next day), `items`, `traits`, `accounts` are the shop's hidden parts,
 where a style hides `hidden_styles` and `hidden_tastes` too;
-`listings/dt=.../rows.parquet` holds the true probabilities of shuffled and sampled listings.
+`listings/dt=.../rows-NNN.parquet` hold the true probabilities of shuffled and sampled listings.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 
@@ -139,7 +140,14 @@ def write_opening(folder: Path, shop: Shop, facts: dict[str, str | int]) -> None
         _write_hidden(folder, world)
     item_truth(world).write_parquet(folder / "items.parquet")
     account_truth(world).write_parquet(folder / "accounts.parquet")
-    (folder / SHOP).write_text(json.dumps(facts, indent=1))
+    write_json(folder / SHOP, facts)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file that is either whole or not there."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1))
+    os.replace(partial, path)
 
 
 def _write_hidden(folder: Path, world: World) -> None:
@@ -148,9 +156,9 @@ def _write_hidden(folder: Path, world: World) -> None:
     hidden_truth(people, world.hidden_tastes).write_parquet(folder / "hidden_tastes.parquet")
 
 
-def write_day(folder: Path, day: date, rows: pl.DataFrame) -> None:
-    """Write the true probabilities of the day's sampled listings."""
-    path = folder / "listings" / f"dt={day}" / "rows.parquet"
+def write_part(folder: Path, day: date, number: int, rows: pl.DataFrame) -> None:
+    """Write the true probabilities of a part of the day's sampled listings."""
+    path = folder / "listings" / f"dt={day}" / f"rows-{number:03}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows.write_parquet(path)
 

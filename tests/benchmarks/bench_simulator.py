@@ -1,7 +1,7 @@
 """How fast the shop is simulated: `make bench-simulator`; reach: 20M events in 3 minutes, 4 GB.
 
 The full size by default; EVENTS_MILLIONS=1 for a quick look, --seeds and --worlds for another shop.
-CUSTOMERS=5000000 DAYS=2 for a large shop, with as many items as `simulate --size` gives it.
+CUSTOMERS=5000000 for a day of a large shop, or DAYS=2, with as many items as `simulate --size`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     millions, days = float(os.environ.get("EVENTS_MILLIONS", "20")), DAYS
     customers, items = int(CUSTOMERS_PER_MILLION * millions), int(ITEMS_PER_MILLION * millions)
     if "CUSTOMERS" in os.environ:
-        customers, days = int(os.environ["CUSTOMERS"]), int(os.environ["DAYS"])
+        customers, days = int(os.environ["CUSTOMERS"]), int(os.environ.get("DAYS", "1"))
         items = items_of(customers)
     wanted, bench = asked(seeds=str(SEED)), Bench("simulator")
     seed = only(wanted.seeds, "seed")

@@ -11,9 +11,9 @@ from tasks.simulator.parameters import world_named
 from tasks.simulator.shop import Shop
 
 FROZEN = {
-    "default": ("default-4", "05ee6a191c909df1", "7f7a8723088cef0c"),
-    "lively": ("default-4-lively", "efb7d5340ddd020f", "0ab64b8e618059d7"),
-    "rough": ("default-4-rough", "dc86b6e7e8dd968e", "99d094c5362f72fc"),
+    "default": ("default-4", "5ed9ac63719157f0", "7f7a8723088cef0c"),
+    "lively": ("default-4-lively", "89b0df7eee695629", "0ab64b8e618059d7"),
+    "rough": ("default-4-rough", "53ce595c6710bbfc", "99d094c5362f72fc"),
 }
 DAYS = 17
 """Long enough for letters, returns, newcomers, the quiet night, and fashion to turn."""

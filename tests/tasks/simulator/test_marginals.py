@@ -123,7 +123,7 @@ def test_thinning_stops_at_the_density_or_finds_too_few_events(
         assert len(codes) / (codes.max() + 1) < density
     else:
         met = len(drawn) / len(np.unique(drawn))
-        assert density <= met < density + 1
+        assert density <= met <= density + 1
         assert (np.bincount(drawn, minlength=10) <= np.bincount(codes, minlength=10)).all()
 
 

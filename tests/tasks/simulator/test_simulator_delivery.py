@@ -151,7 +151,7 @@ def test_two_percent_of_listings_are_shuffled_and_their_truth_is_kept(home: Path
     kinds = shown.unique(c.LISTING_ID).group_by(c.LISTING_KIND).len()
     shares = {kind: count / kinds["len"].sum() for kind, count in kinds.iter_rows()}
     assert 0.005 < shares["shuffled"] < 0.05
-    truth = pl.read_parquet(home / "truth" / "listings" / "*" / "rows.parquet")
+    truth = pl.read_parquet(home / "truth" / "listings" / "*" / "*.parquet")
     shuffled = shown.filter(pl.col(c.LISTING_KIND) == "shuffled")
     known = shuffled.join(truth, on=[c.LISTING_ID, c.ITEM_ID, c.POSITION], how="semi")
     assert known.height == shuffled.height
