@@ -16,7 +16,7 @@ from tasks.boost.request import BASE, IS_STOCKED
 from tasks.report.page import Page, Section
 
 SHOWN = 20
-NAMED = 5
+NAMED = 4
 """Clauses of an item that are named; the others are added up."""
 LINE = 110
 
@@ -121,10 +121,10 @@ def apart_section(explained: Explanation) -> Section:
     table = rows.join(_sums(shown), on=c.ITEM_ID, how="left", maintain_order="left").select(
         c.RANK,
         c.ITEM_ID,
-        BASE,
-        pl.col("adds").fill_null("nothing"),
-        _cut(explained).alias("guard"),
         c.SCORE,
+        BASE,
+        _cut(explained).alias("guard"),
+        pl.col("adds").fill_null("nothing"),
     )
     return Section("Scores taken apart", table, scores_figure(rows, shown))
 

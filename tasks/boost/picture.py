@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -9,12 +10,14 @@ import polars as pl
 from tasks import columns as c
 from tasks.boost.clauses import BOOST
 from tasks.boost.request import BASE
-from tasks.report.figures import ACCENT, INK, SOFT, canvas, row_height
+from tasks.report.figures import ACCENT, INK, SOFT, WARM, canvas, row_height
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CUT = "#c8641b"
+COLOURS = (ACCENT, WARM, "#4a6fa5", "#9a4f7f", "#7a9e3f", "#c9a227")
+OTHERS = "#dfe3ea"
 
 
 def scores_figure(rows: pl.DataFrame, parts: pl.DataFrame) -> Figure:
@@ -34,7 +37,9 @@ def scores_figure(rows: pl.DataFrame, parts: pl.DataFrame) -> Figure:
         for attribute, boost in mine.select(c.ATTRIBUTE, BOOST).iter_rows():
             axis.barh(height, boost, left=left, color=shades[attribute], height=0.62)
             left += boost
-    axis.plot(rows[c.SCORE].to_list(), range(len(items)), "|", color=CUT, markersize=13)
+    axis.plot(
+        rows[c.SCORE].to_list(), range(len(items)), "|", color=INK, markersize=17, markeredgewidth=2
+    )
     axis.set_yticks(range(len(items)), items)
     axis.invert_yaxis()
     # What differs lies at the right end: the common part of the bases would hide it.
@@ -44,21 +49,19 @@ def scores_figure(rows: pl.DataFrame, parts: pl.DataFrame) -> Figure:
     return figure
 
 
-def _shades(parts: pl.DataFrame) -> dict[str, tuple[float, float, float]]:
-    from matplotlib.colors import to_rgb
-
-    names = parts[c.ATTRIBUTE].unique().sort().to_list()
-    base = to_rgb(ACCENT)
-    steps = [place / max(1, len(names)) for place in range(len(names))]
-    return {
-        name: (base[0] + (0.85 - base[0]) * s, base[1] + (0.9 - base[1]) * s, base[2])
-        for name, s in zip(names, steps, strict=True)
-    }
+def _shades(parts: pl.DataFrame) -> dict[str, str]:
+    """Return the colour of each attribute, those that add most first; the rest share the last."""
+    added = parts.group_by(c.ATTRIBUTE).agg(pl.col(BOOST).sum())
+    names = added.sort(BOOST, c.ATTRIBUTE, descending=[True, False])[c.ATTRIBUTE].to_list()
+    return dict(zip_longest(names, COLOURS[: len(names)], fillvalue=OTHERS))
 
 
-def _legend(axis: object, shades: dict[str, tuple[float, float, float]]) -> None:
+def _legend(axis: Axes, shades: dict[str, str]) -> None:
     from matplotlib.patches import Patch
 
-    if shades:
-        patches = [Patch(color=shade, label=name) for name, shade in shades.items()]
-        axis.legend(handles=patches, frameon=False, fontsize=8, loc="lower right")  # type: ignore[attr-defined]
+    named = {name: shade for name, shade in shades.items() if shade != OTHERS}
+    if len(named) < len(shades):
+        named["other"] = OTHERS
+    if named:
+        patches = [Patch(color=shade, label=name) for name, shade in named.items()]
+        axis.legend(handles=patches, frameon=False, fontsize=8, loc="lower right")
