@@ -192,8 +192,8 @@ def test_the_command_prints_a_page_of_a_simulated_shop_that_only_its_owner_may_r
 
 
 def test_indexing_without_an_engine_is_a_wrong_call(
-    loaded: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("VITRINA_HOME", str(loaded.home))
+    monkeypatch.setenv("VITRINA_HOME", str(tmp_path))
     assert main(["index-items", "--day", str(DAY)]) == 2
     assert "VITRINA_SEARCH__URL" in capsys.readouterr().err
