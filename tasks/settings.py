@@ -171,7 +171,7 @@ class Boost(Section):
         50, ge=1, le=1000, description="attribute values in a query, the heaviest"
     )
     max_share: float = Field(
-        0.2, ge=0, le=0.9, description="largest share of an item's score that facets may be"
+        0.4, ge=0, le=0.9, description="largest share of an item's score that facets may be"
     )
     top: int = Field(60, ge=1, le=1000, description="first items whose overlap is bounded")
     min_overlap: float = Field(

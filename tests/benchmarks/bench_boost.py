@@ -1,14 +1,16 @@
 """What the boost brings: `make bench-boost`, by `respond`, against the segment ranking alone.
 
 For each of --seeds and --worlds a shop lives three weeks under its own order; the chain's own steps
-learn segments, scores, preferences and facet weights from what it logged. Then arms fill the lists
-of the same 14 days, for the same customers with the same draws: `base`, the segment ranking;
-`boost`, with every guard; `free`, without the bounds on share and overlap. Each arm learns on from
-its own days: ingest to scores and preferences every night, weights once, on the first morning.
+learn segments, scores, preferences and facet weights from what it logged.
 
-E-NDCG@60 judges the first morning's whole shelves by the true P(cart | examined). Outcomes are per
-customer, differences to `base` with 95% bootstrap intervals over customers; warm is who had a
-preference on the first morning.
+E-NDCG@60 judges the first morning's whole shelves by the true P(cart | examined): `base`, the
+segment ranking; `boost`, with every guard; `free`, without the bounds on share and overlap;
+`logistic`, guarded, with the other method's weights.
+
+Then `base` and `boost` each fill the lists of the same 14 days, for the same customers with the
+same draws, and learn on from their own days: ingest to scores and preferences every night, weights
+once, on the first morning. Outcomes are per customer, differences to `base` with 95% bootstrap
+intervals over customers; warm is who had a preference on the first morning.
 """
 
 from __future__ import annotations
@@ -57,8 +59,14 @@ from tests.benchmarks.measure import Bench, asked  # noqa: E402
 FIRST_DAY = date(2026, 9, 1)
 CUSTOMERS, ITEMS = 4_000, 1_000
 LEARNT_DAYS, DAYS = 21, 14
-ALONE, BOOST, FREE = "base", "boost", "free"
-ARMS = {ALONE: None, BOOST: Boost(), FREE: Boost(max_share=0.9, min_overlap=0.0)}
+ALONE, BOOST, FREE, LOGISTIC = "base", "boost", "free", "logistic"
+ORDERS = {
+    ALONE: None,
+    BOOST: Boost(),
+    FREE: Boost(max_share=0.9, min_overlap=0.0),
+    LOGISTIC: Boost(method="logistic"),
+}
+ARMS = (ALONE, BOOST)
 OUTCOMES = (c.VIEW, c.CART, c.ORDER)
 NIGHTLY = (
     ("build_features", "ingest"),
@@ -196,7 +204,7 @@ def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[st
     today = morning(shop, pl.DataFrame(schema=SCHEMA))
     known = known_on(Lake(settings), shop.next_day - timedelta(days=1), settings)
     rows, told = None, {}
-    for arm, options in ARMS.items():
+    for arm, options in ORDERS.items():
         lists = lists_of(known, today, options)
         order = lists.rows.select(REQUEST, c.ITEM_ID, -pl.col(c.RANK).cast(pl.Float64).alias(arm))
         rows = lists.rows.drop(c.RANK, BASE_RANK) if rows is None else rows
@@ -210,7 +218,7 @@ def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[st
     judged = whole.join(truth.select(c.LISTING_ID, c.ITEM_ID, GAIN), on=[c.LISTING_ID, c.ITEM_ID])
     judged = judged.rename({c.LISTING_ID: c.GROUP_ID})
     judged = judged.with_columns(tie_breaks(judged))
-    return ndcg_by_group(judged, list(ARMS), CUTOFF, GAIN), told
+    return ndcg_by_group(judged, list(ORDERS), CUTOFF, GAIN), told
 
 
 def outcomes(shop: Shop, settings: Settings) -> pl.DataFrame:
@@ -220,12 +228,12 @@ def outcomes(shop: Shop, settings: Settings) -> pl.DataFrame:
         c.ITEM_ID, c.CATEGORY_GROUP
     )
     rows = pl.DataFrame({c.USER_ID: shop.world.customers.ids})
-    for arm, options in ARMS.items():
+    for arm in ARMS:
         home = settings.home / arm
         own = settings.model_copy(update={"home": home})
         for part in ("landing", "lake"):
             shutil.copytree(settings.home / part, home / part)
-        events = lived(shop, options, own).join(groups, on=c.ITEM_ID)
+        events = lived(shop, ORDERS[arm], own).join(groups, on=c.ITEM_ID)
         rows = rows.join(counted(events, arm), on=c.USER_ID, how="left")
         shutil.rmtree(home)
     return rows.fill_null(0.0)
@@ -271,20 +279,15 @@ def tried(world: str, seed: int) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, 
     )
 
 
-def note(bench: Bench, name: str, rows: pl.DataFrame, measures: dict[str, str]) -> None:
-    """Record measures by arm, and the differences to `base`, in `all`, `warm` and `cold`."""
+def note(bench: Bench, name: str, rows: pl.DataFrame, columns: list[str]) -> None:
+    """Record columns, and how far each lies above the first, in `all`, `warm` and `cold`."""
     cuts = {ALL: rows, WARM: rows.filter("is_warm"), COLD: rows.filter(~pl.col("is_warm"))}
     for cut, mine in cuts.items():
-        if mine.is_empty():
-            continue
         bench.note(**{f"{name}/{cut}/rows": mine.height})
-        for measure, prefix in measures.items():
-            columns = [prefix.format(arm) for arm in ARMS]
-            bench.intervals(f"{name}/{cut}", intervals(mine, columns, DRAWS, seed=0))
-            for arm in (BOOST, FREE):
-                gain = paired_gains(mine, prefix.format(arm), columns[:1], DRAWS, seed=0)
-                found = {f"{measure}/{arm}_over_base": value for value in gain.values()}
-                bench.intervals(f"{name}/{cut}", found, "+.4f")
+        bench.intervals(f"{name}/{cut}", intervals(mine, columns, DRAWS, seed=0))
+        for other in columns[1:]:
+            gain = paired_gains(mine, other, columns[:1], DRAWS, seed=0)
+            bench.intervals(f"{name}/{cut}/{other}_over", gain, "+.4f")
 
 
 def note_groups(bench: Bench, world: str, rows: pl.DataFrame) -> None:
@@ -316,8 +319,9 @@ def main() -> None:
                 }
             )
         ndcg, rows = (pl.concat(part[place] for part in found) for place in (0, 1))
-        note(bench, f"{world}/E-NDCG@60", ndcg, {"ndcg": "{}"})
-        note(bench, world, rows, {outcome: f"{{}}/{outcome}" for outcome in OUTCOMES})
+        note(bench, f"{world}/E-NDCG@60", ndcg, list(ORDERS))
+        for outcome in OUTCOMES:
+            note(bench, world, rows, [f"{arm}/{outcome}" for arm in ARMS])
         note_groups(bench, world, rows)
     bench.finish()
 
