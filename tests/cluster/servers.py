@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def wait_for(ready: Callable[[], bool], what: str, server: subprocess.Popen[byte
         time.sleep(0.2)
 
 
-def end(server: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
+def end(server: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM) -> None:
     """Stop a server that we started, by its id."""
     if server.poll() is not None:
         return

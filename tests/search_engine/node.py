@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 import requests
 from filelock import FileLock
 
+from tests.cluster.servers import end
+
 FOLDER = Path(__file__).parent
 LOCK, SOURCE = FOLDER / "jars.lock", FOLDER / "SearchNode.java"
 CACHE = FOLDER.parents[1] / ".cache" / "search_engine"
@@ -122,8 +124,7 @@ def search_node(home: Path) -> Iterator[str]:
     try:
         yield address(node, home / "log")
     finally:
-        node.terminate()
-        node.wait(timeout=30)
+        end(node)
 
 
 def address(node: subprocess.Popen[str], log: Path) -> str:
