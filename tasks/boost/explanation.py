@@ -11,7 +11,7 @@ from tasks import columns as c
 from tasks.boost.arithmetic import REQUEST, contributions
 from tasks.boost.body import Body, body
 from tasks.boost.clauses import BOOST, PLACE
-from tasks.boost.guards import BASE_RANK, Guarded, guarded
+from tasks.boost.guards import Guarded, guarded
 from tasks.boost.known import Known
 from tasks.boost.request import Request, candidates
 from tasks.settings import Boost, Settings
@@ -117,5 +117,4 @@ def _why() -> pl.Expr:
 
 def first(explained: Explanation, count: int, by: str = c.RANK) -> pl.DataFrame:
     """Return the first items, with the boost, or by `base_rank` without it."""
-    assert by in (c.RANK, BASE_RANK)
     return explained.found.rows.sort(by).head(count)

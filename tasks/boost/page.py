@@ -16,7 +16,7 @@ from tasks.boost.request import BASE, IS_STOCKED
 from tasks.report.page import Page, Section
 
 SHOWN = 20
-NAMED = 4
+NAMED = 3
 """Clauses of an item that are named; the others are added up."""
 LINE = 110
 
@@ -31,7 +31,8 @@ def boost_page(explained: Explanation, engines: tuple[Section, ...] = ()) -> Pag
         body_section(explained),
         *engines,
     )
-    subject = f"Search of {explained.user}: {explained.query}"
+    asked = f"{explained.query or 'anything'} in {explained.scope or 'the whole catalogue'}"
+    subject = f"Search of {explained.user}: {asked}"
     return Page(explained.day, headline(explained), sections, subject)
 
 

@@ -185,7 +185,7 @@ def test_the_command_prints_a_page_of_a_simulated_shop_that_only_its_owner_may_r
     words = ["--user", user, "--query", "black", "--category", "clothes", "--day", str(DAY)]
     assert main(["explain-boost", *words]) == 0
     printed = capsys.readouterr().out
-    assert f"Search of {user}: black, 12 March 2026" in printed
+    assert f"Search of {user}: black in clothes, 12 March 2026" in printed
     written_to = Path(printed.strip().splitlines()[-1].split(": ", 1)[1])
     assert stat.S_IMODE(written_to.stat().st_mode) == 0o600
     assert "Preferences and weights" in written_to.read_text()
