@@ -33,7 +33,7 @@ from tests.benchmarks.measure import Bench  # noqa: E402
 from tests.search_engine.node import search_node  # noqa: E402
 
 DAY = date(2026, 9, 1)
-TOP, CLAUSES, SEARCHES, WARM_UP = 300, 50, 300, 100
+TOP, CLAUSES, SEARCHES, WARM_UP = 300, 50, 200, 50
 CATEGORIES, ATTRIBUTES, VALUES, SEGMENTS = 20, 10, 40, 20
 GROUP = "clothes"
 SEED = 7
