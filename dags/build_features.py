@@ -1,20 +1,20 @@
 """Take in the day's delivery and build features, sequences, segments and segment scores from it.
 
 - **Reads** the landing files of the day, events and their daily counts of the last 30 days, acts of the last 90.
-- **Writes** events, set_aside_events, items, item_attributes, customers, contacts, daily_acts, daily_item_counts,
-  daily_user_counts, item_features, user_features, user_item_features, segment_item_features, demand_lags,
-  user_sequences, user_segments, examination, segment_scores, data_checks.
+- **Writes** events, set_aside_events, items, item_attributes, customers, contacts, daily_acts, daily_item_counts, daily_user_counts,
+  item_features, user_features, user_item_features, segment_item_features, demand_lags, user_sequences, user_segments, examination, segment_scores, data_checks.
 - **Users** every other DAG of the chain; the search engine's base relevance.
 - **Runs** every day at 00:00 UTC for the day before, and whenever it is backfilled. Normal: 5 minutes.
 
-Tasks: **ingest** takes in the delivery and counts it by itself, **count_interactions** counts it by item, user, pair and city,
-**rank_segments** scores items for each segment and wakes the chain.
+Tasks: **ingest** takes in the delivery and counts it by itself, **count_interactions** checks the day and counts it by
+item, user, pair and city, **rank_segments** scores items for each segment and wakes the chain.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | the day's manifest, or an earlier day, is absent | retries for 3 h by itself; then ask the shop's export, or backfill the days it names |
 | `ContractViolation` | delivery or tables break a rule | the message names the rule; clearing alone does not help: have the delivery corrected (a new manifest version), then clear `ingest`. Where it is the usual rows and the delivery is right all the same: start Airflow with `VITRINA_ACCEPT_ROW_COUNTS=true` for about four nights, and clear |
+| `ContractViolation` in **count_interactions**, `hard band` | the day is unlike any usual one: volume, nulls, prices, or what its weekday had; nothing was counted | the message names check, value and band; the picture is in the try's MLflow run, what earlier days had in `data_checks`. Have the delivery corrected and clear `ingest`; where it is right all the same: start Airflow with `VITRINA_ACCEPT_DATA_CHECKS=true`, for about a week after a lasting change, and clear |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | look for a delivery of unusual size, then clear |

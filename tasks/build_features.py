@@ -55,12 +55,14 @@ def write_daily_counts(day: date, settings: Settings) -> None:
 
 
 def count_interactions(day: date, settings: Settings) -> dict[str, int]:
-    """Write the day's counters, demand, sequences and segments; return rows by table.
+    """Check the day, then write its counters, demand, sequences, segments; return rows by table.
 
     Raises:
+        ContractViolation: a data check is outside its hard band.
         InputNotReady: a day of the windows has no events or snapshots yet, or was counted before
             its events were replaced.
     """
+    check_day(Lake(settings), day)
     lake = Lake(settings)
     refuse_behind(lake, day, settings.features.sequence_days)
     tables = selected(
@@ -80,14 +82,12 @@ def selected(selects: dict[Table, Callable[[], pl.DataFrame]]) -> dict[Table, pl
 
 
 def rank_segments(day: date, settings: Settings) -> dict[str, int]:
-    """Check the day, then write its counters and scores by segment; return rows by table.
+    """Write the day's counters and scores by segment; return rows by table.
 
     Raises:
         InputNotReady: the day's segments or item features are not there yet.
-        ContractViolation: a data check is outside its hard band.
     """
     lake = Lake(settings)
-    check_day(lake, day)
     return {
         table.name: lake.write_day(table, day, rows)
         for table, rows in ranked(lake, day, settings.segments).items()

@@ -434,6 +434,9 @@ class Settings(BaseSettings):
     accept_row_counts: bool = Field(
         False, description="write days with far fewer or more rows than the days before"
     )
+    accept_data_checks: bool = Field(
+        False, description="count days with a data check outside its hard band"
+    )
     mlflow_url: str | None = Field(
         None,
         description="MLflow server or sqlite; default: sqlite below home; empty: not tracked",

@@ -174,8 +174,10 @@ def _spark_relation(session: SparkSession, name: str, relation: Relation) -> Non
         empty = pl.DataFrame(schema=relation.table.stored_schema)
         frame = session.createDataFrame(empty.to_arrow(compat_level=pl.CompatLevel.oldest()))
     else:
+        # Files are told by where they really are, and Spark wants to find them below the path.
+        path = relation.path if "://" in relation.path else str(Path(relation.path).resolve())
         frame = (
-            session.read.option("basePath", relation.path)
+            session.read.option("basePath", path)
             .option("mergeSchema", "true")
             .parquet(*relation.files)
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, SOFT, ACCENT, WARM = "#1c2330", "#9aa4b5", "#0b6e6e", "#c8641b"
+INK, SOFT, ACCENT, WARM, ALARM = "#1c2330", "#9aa4b5", "#0b6e6e", "#c8641b", "#a3122b"
 WIDTH_INCHES = 8.4
 DPI = 110
 
@@ -101,6 +101,22 @@ def threshold_card(card: pl.DataFrame) -> Figure:
         axis.set_xlabel("threshold", fontsize=9)
         for threshold in points.filter(pl.col("suggestion").is_not_null())[c.THRESHOLD]:
             axis.axvline(threshold, color=SOFT, linestyle=":", linewidth=1.4)
+    return figure
+
+
+def bands(places: pl.DataFrame) -> Figure:
+    """Draw where in its bands each check lies: `check`, `place` (1 and 2 are edges), `verdict`."""
+    colours = {"ok": ACCENT, "warned": WARM, "broken": ALARM}
+    figure, (axis,) = canvas(row_height(places.height))
+    for height, (_, place, verdict) in enumerate(places.iter_rows()):
+        axis.plot([place], [height], "o", color=colours[verdict], markersize=6)
+    for edge, name in ((1, "usual"), (2, "hard")):
+        axis.axvline(edge, color=SOFT, linestyle=":", linewidth=1.4)
+        axis.annotate(name, (edge, -0.8), color=INK, fontsize=8, ha="center")
+    axis.set_yticks(range(places.height), places["check"].to_list())
+    axis.set_ylim(places.height - 0.5, -1.2)
+    axis.set_xlim(-0.1, 3.1)
+    axis.set_xlabel("place in the band", color=INK, fontsize=9)
     return figure
 
 

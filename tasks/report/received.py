@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tasks import columns as c
+from tasks.features.checks import places
 from tasks.report import figures
 from tasks.report.gaps import Gap, Rows, gap_section
 from tasks.report.page import Section
@@ -101,7 +102,11 @@ def checks_section(checks: Rows) -> Section | None:
     worrying = banded.filter(pl.col("verdict") != "ok").height
     note = f"{worrying} of {banded.height} outside their band."
     table = banded.select(*keys, c.VALUE, c.LOW, c.HIGH, "verdict")
-    return Section(CHECKS_TITLE, table, notes=(note,)) if banded.height else None
+    if banded.is_empty():
+        return None
+    placed = places(newest)
+    figure = figures.bands(placed) if placed.height else None
+    return Section(CHECKS_TITLE, table, figure, (note,))
 
 
 def source_section(events: Rows, source: str, said: tuple[str, ...] = ()) -> Section | None:

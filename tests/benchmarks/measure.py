@@ -8,12 +8,13 @@ import os
 import platform
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -24,15 +25,21 @@ Figure = float | int | str
 T = TypeVar("T")
 
 
-def asked(seeds: str, worlds: str = "default") -> argparse.Namespace:
+def asked(
+    seeds: str, worlds: str = "default", more: Mapping[str, dict[str, Any]] | None = None
+) -> argparse.Namespace:
     """Return the command line's `seeds` and `worlds`; these are the defaults.
+
+    `more` are a benchmark's own options, each with what argparse wants to know of it.
 
     Figures that are quoted use seeds that were never used while developing. Spent: below 30, and 41
     to 43, on which the marginals were looked at before the last change of the default world.
     """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=_numbers, default=_numbers(seeds), help="11,12,13")
+    parser.add_argument("--seeds", type=numbers, default=numbers(seeds), help="11,12,13")
     parser.add_argument("--worlds", type=_names, default=_names(worlds), help="default,rough")
+    for option, told in (more or {}).items():
+        parser.add_argument(option, **told)
     return parser.parse_args()
 
 
@@ -43,7 +50,8 @@ def only(values: list[T], what: str) -> T:
     return values[0]
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
+    """Return the whole numbers of `1,5,20`."""
     return [int(part) for part in text.split(",")]
 
 
@@ -83,6 +91,34 @@ class Bench:
     def finish(self) -> None:
         """Print the figures as one JSON object, the process's peak memory and machine included."""
         print(json.dumps({"bench": self.name, **self.figures, **circumstances()}))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that was run: what it said, and the most memory that it and its children held."""
+
+    log: str
+    peak_gb: float
+
+
+def ran(command: list[str], environment: Mapping[str, str]) -> Ran:
+    """Run a command to its end, looking ten times a second at what it and its children hold."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = psutil.Popen(command, env=dict(environment), stdout=log, stderr=log)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, _held(process))
+            time.sleep(0.1)
+        log.seek(0)
+        return Ran(log.read(), round(peak / (1 << 30), 2))
+
+
+def _held(process: psutil.Process) -> int:
+    try:
+        family = [process, *process.children(recursive=True)]
+        return sum(int(one.memory_info().rss) for one in family)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 def circumstances() -> dict[str, Figure]:

@@ -225,16 +225,38 @@ def test_an_empty_first_day_runs_and_counts_nothing(settings: Settings) -> None:
     assert rows["views_30"].sum() == 0
 
 
-def test_a_broken_check_is_recorded_and_stops_the_day(settings: Settings) -> None:
+@pytest.fixture
+def dated_ahead(settings: Settings) -> Settings:
     ahead = {c.TS: datetime(2027, 1, 1, tzinfo=UTC)}
     rows = pl.DataFrame([Act("u", "a", c.VIEW, 5, 0).row(0) | ahead], schema=EVENTS.schema)
     lake = fill(settings, [], Random(0), DAYS)
     lake.write_day(EVENTS, DAY, rows)
     write_daily_counts(DAY, settings)
-    count_interactions(DAY, settings)
+    return settings
+
+
+def test_a_broken_check_is_recorded_and_stops_the_day_before_anything_is_counted(
+    dated_ahead: Settings,
+) -> None:
     for _ in range(2):
         with pytest.raises(ContractViolation, match="share after receipt is 1, hard band"):
-            rank_segments(DAY, settings)
-    assert not Lake(settings).has_day(SEGMENT_SCORES, DAY)
-    record = Lake(settings).read_day(DATA_CHECKS, DAY).filter(pl.col("verdict") == "broken")
+            count_interactions(DAY, dated_ahead)
+    lake = Lake(dated_ahead)
+    assert not any(lake.has_day(table, DAY) for table in WRITTEN)
+    record = lake.read_day(DATA_CHECKS, DAY).filter(pl.col("verdict") == "broken")
     assert sorted(record["version"]) == [1, 2]
+
+
+def test_a_day_that_is_right_all_the_same_is_let_through_and_told(
+    dated_ahead: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    accepting = dated_ahead.model_copy(update={"accept_data_checks": True})
+    count_interactions(DAY, accepting)
+    assert Lake(accepting).has_day(ITEM_FEATURES, DAY)
+    assert f"{DAY}: accepted all the same: events.ts: share after receipt is 1" in caplog.text
+
+
+def test_what_was_counted_says_nothing_of_the_days_it_was_held_against(filled: Settings) -> None:
+    count_interactions(DAY, filled)
+    inputs = Lake(filled).ledger.written(USER_FEATURES)[DAY, WHOLE].inputs
+    assert not {"data_checks", "set_aside_events"} & set(inputs)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import ContractViolation
+from tasks.features.daily import DAILY
 from tasks.lake.contracts import ACCEPTED, Column, Table, check_row_count, conform
 from tasks.lake.ledger import DAYS
 from tasks.lake.tables import EVENTS, TABLES
@@ -105,7 +106,7 @@ def test_the_tables_of_the_design_are_all_declared() -> None:
     lookalike_scores threshold_cards audience_decisions audiences mailing_effects candidates
     candidate_metrics item_embeddings user_embeddings ranking_groups ranker_metrics gate_decisions
     alias_moves days"""
-    ours = {"heldout_candidates", "ranking_days"}
+    ours = {"heldout_candidates", "ranking_days", *(table.name for table in DAILY)}
     assert set(TABLES) | {DAYS.name} == set(design.split()) | ours
 
 

@@ -308,6 +308,21 @@ def test_duplicates_are_shown_by_day_from_the_newest_version(settings: Settings)
     assert table.to_dicts() == [{"day": DAY, "rows": 12, "duplicates": 3}]
 
 
+def test_data_checks_are_shown_with_their_bands_and_drawn(settings: Settings) -> None:
+    place = {"table": "events", "column": "event_id", "check": "volume against 7 days"}
+    values = ((1, 30.0, "broken", None, 20.0), (2, 4.0, "warned", 0.3, 3.0))
+    for version, value, verdict, low, high in values:
+        found = {"version": version, "value": value, "low": low, "high": high, "verdict": verdict}
+        Lake(settings).append_day(DATA_CHECKS, DAY, rows(DATA_CHECKS, place | found))
+    shown = section(build(DAY, settings), "Data checks")
+    assert shown.table is not None
+    assert shown.table.to_dicts() == [
+        place | {"value": 4.0, "low": 0.3, "high": 3.0, "verdict": "warned"}
+    ]
+    assert shown.notes == ("1 of 1 outside their band.",)
+    assert shown.figure is not None
+
+
 def test_the_importer_says_what_its_source_lacks(settings: Settings) -> None:
     write_landing_day(settings.landing, DAY, {}, "online_retail")
     Lake(settings).write_day(EVENTS, DAY, events("order", None))
