@@ -1,12 +1,12 @@
--- segment_scores: examined impressions, carts and orders behind each segment's scores
--- Grain: one row per segment and item with an impression, cart or order in the last 30 days;
---   without 'all', which the estimate sums itself.
+-- segment_scores: examined impressions, views, carts and orders behind each segment's scores
+-- Grain: one row per segment and item with an impression, view, cart or order in the last 30
+--   days; without 'all', which the estimate sums itself.
 -- Inputs: events (30 days), user_segments and examination (:day), calendar.
 -- Window: an event counts when its day of receipt and its day of ts are both among the last 30
 --   days.
 -- examined_ppm: sum of P(examined) over the impressions, in millionths, so that it is an integer
 --   sum; positions past max_position count as max_position, an impression of no known position as
---   examined. listed_carts are those that came out of a listing.
+--   examined. listed_views and listed_carts are those that came out of a listing.
 -- Owner: segments
 WITH counted AS (
     SELECT
@@ -26,7 +26,7 @@ WITH counted AS (
                 ELSE CAST(e.ts AS DATE)
             END
     WHERE
-        e.event_type IN ('impression', 'cart', 'order')
+        e.event_type IN ('impression', 'view', 'cart', 'order')
         AND received.age_days < 30
         AND happened.age_days < 30
 ),
@@ -49,6 +49,7 @@ SELECT
             SUM(COALESCE(seen.ppm, 1000000)) FILTER (WHERE counted.event_type = 'impression'), 0
         ) AS BIGINT
     ) AS examined_ppm,
+    COUNT(counted.listing_id) FILTER (WHERE counted.event_type = 'view') AS listed_views,
     COUNT(counted.listing_id) FILTER (WHERE counted.event_type = 'cart') AS listed_carts,
     COUNT(*) FILTER (WHERE counted.event_type = 'cart') AS carts,
     COUNT(*) FILTER (WHERE counted.event_type = 'order') AS orders

@@ -128,7 +128,13 @@ class Segments(Section):
         30.0, gt=0, le=1e6, description="pseudo-impressions that pull an item to its category"
     )
     prior_examined: float = Field(
-        50.0, gt=0, le=1e6, description="pseudo-impressions that pull a segment to all"
+        1000.0,
+        gt=0,
+        le=1e6,
+        description="pseudo-impressions that pull a segment to what its taste is expected to like",
+    )
+    model: Literal["logistic", "boosted", "rates"] = Field(
+        "logistic", description="what a taste is expected to put into its cart"
     )
 
 

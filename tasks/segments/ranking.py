@@ -6,6 +6,7 @@ from datetime import date
 
 import polars as pl
 
+from tasks import columns as c
 from tasks.features.calendar import calendar
 from tasks.features.counters import SNAPSHOT_DAYS, WINDOW_DAYS
 from tasks.lake.contracts import Table
@@ -18,11 +19,14 @@ from tasks.lake.tables import (
     EXAMINATION,
     ITEM_ATTRIBUTES,
     ITEM_FEATURES,
+    ITEMS,
     SEGMENT_ITEM_FEATURES,
     SEGMENT_SCORES,
     USER_SEGMENTS,
 )
+from tasks.seeds import seed_of
 from tasks.segments.examination import enough_chance, examination
+from tasks.segments.grid import Catalogue
 from tasks.segments.rules import genders, unknown_segment
 from tasks.segments.scores import segment_scores
 from tasks.settings import Segments
@@ -47,12 +51,31 @@ def ranked(lake: Lake, day: date, options: Segments) -> dict[Table, pl.DataFrame
     """Return the rows of each table of the segment ranking."""
     examined = examination(clicks(lake, day, options), options)
     counts = carts_by_segment(lake, day, examined, options)
-    items = lake.read_day(ITEM_FEATURES, day)
     return {
         SEGMENT_ITEM_FEATURES: segment_item_features(lake, day),
         EXAMINATION: examined,
-        SEGMENT_SCORES: segment_scores(counts, items, segments(lake, day, options), options),
+        SEGMENT_SCORES: scored(lake, day, counts, options),
     }
+
+
+def scored(lake: Lake, day: date, counts: pl.DataFrame, options: Segments) -> pl.DataFrame:
+    """Return SEGMENT_SCORES rows from the counts of the day's segments."""
+    rates = segment_scores(
+        counts,
+        Catalogue(lake.read_day(ITEM_FEATURES, day), newest(lake, ITEM_ATTRIBUTES, day)),
+        segments(lake, day, options),
+        options,
+        seed_of(lake.settings, SEGMENT_SCORES.name),
+        lake.settings.threads,
+    )
+    stock = newest(lake, ITEMS, day).select(c.ITEM_ID, c.IN_STOCK)
+    return rates.join(stock, on=c.ITEM_ID, how="left").select(list(SEGMENT_SCORES.columns))
+
+
+def newest(lake: Lake, table: Table, day: date) -> pl.DataFrame:
+    """Return the newest snapshot: an empty night carries the last one on."""
+    rows = lake.read_window(table, day, SNAPSHOT_DAYS)
+    return rows.filter(pl.col(c.DT) == pl.col(c.DT).max())
 
 
 def clicks(lake: Lake, day: date, options: Segments) -> pl.DataFrame:

@@ -34,11 +34,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a segment; the first rule that holds counts."""
+    """One dimension of a segment; the first rule that holds counts.
+
+    `shapes_taste` says that its values like different items, not only more or fewer of them.
+    """
 
     column: str
     rules: tuple[Rule, ...]
     otherwise: str
+    shapes_taste: bool = False
 
     def value(self) -> pl.Expr:
         """Return the dimension's value as a column; a rule on unknown evidence does not hold."""
@@ -51,7 +55,7 @@ class Dimension:
 def dimensions(options: Segments) -> tuple[Dimension, ...]:
     """Return the dimensions in the order in which a segment's name lists them."""
     return (
-        Dimension(c.GENDER_AFFINITY, _gender_affinity(options), "unknown"),
+        Dimension(c.GENDER_AFFINITY, _gender_affinity(options), "unknown", shapes_taste=True),
         Dimension(c.LIFECYCLE, _lifecycle(options), "new"),
         Dimension(c.PLATFORM_FAMILY, _platform_family(), "unknown"),
     )
@@ -105,3 +109,9 @@ def user_segments(evidence: pl.DataFrame, options: Segments) -> pl.DataFrame:
 def unknown_segment(options: Segments) -> str:
     """Return the segment of a visitor who has no row in `user_segments`."""
     return ".".join(dimension.otherwise for dimension in dimensions(options))
+
+
+def taste_of(segment: str, options: Segments) -> str:
+    """Return the part of a segment's name that says what its people like."""
+    named = zip(dimensions(options), segment.split("."), strict=False)
+    return ".".join(value for dimension, value in named if dimension.shapes_taste)

@@ -2,20 +2,26 @@
 
 rate(x, prior, m) = (carts(x) + m * prior) / (examined(x) + m)
 
+expected    P(cart | examined) of a taste and item by the model of the settings (`logistic`,
+            `boosted`), which scores an item seen little, or first seen today, by its attributes
+segment     rate(segment and item, lift(segment) * expected, prior_examined)
+lift        carts of the segment / carts expected of it from its examined items
+all         expected of every taste, weighted by how much each has examined
+
+Shrinkage by pseudo-counts (empirical Bayes of the beta-binomial) along everybody -> taste ->
+segment: what a segment has hardly seen is scored as its taste's, at the segment's own pace. The
+model `rates`, a yardstick, knows no attributes and expects of every segment
+
 shop        carts / examined of everything
 category    rate(category, shop, prior_category_examined)
-all         rate(item, its category, prior_item_examined)
-segment     rate(segment and item, lift(segment) * all, prior_examined)
-lift        carts of the segment / carts expected of it from its examined items' rates in `all`
+item        rate(item, its category, prior_item_examined)
 
-Shrinkage by pseudo-counts (empirical Bayes of the beta-binomial) along shop -> category -> item ->
-segment: what a segment has hardly seen is scored as everybody's, at the segment's own pace; a
-newcomer starts from its category.
-
-`examined` is the sum of P(examined) over impressions. A source without impressions has nobody who
-examined and did not buy: there p_cart is the smoothed share of the segment's purchases (carts, or
-orders where carts are not logged), examined is the segment's number of purchases for every item,
-and `basis` says `share`.
+`examined` is the sum of P(examined) over impressions: a day on which an item was out of stock, and
+not shown, does not lower its rate. `in_stock` says whether it can be shown today; the score is what
+it will be worth when it can. A source without impressions has nobody who examined and did not buy:
+there p_cart is the smoothed share of the segment's purchases (carts, or orders where carts are not
+logged) by `rates`, examined is the segment's number of purchases for every item, and `basis` says
+`share`.
 
 sf_pos = (logit(p_cart) + 16) / 20 as float32, clipped to (0, 1]: linear in log-odds, on the same
 scale every day. p_cart is read back from sf_pos, so that two items tie in one exactly when they
@@ -27,36 +33,76 @@ from __future__ import annotations
 import polars as pl
 
 from tasks import columns as c
-from tasks.lake.tables import SEGMENT_SCORES
+from tasks.segments.boosted import boosted_rates
+from tasks.segments.grid import (
+    CARTS,
+    EXAMINED,
+    MILLION,
+    TASTE,
+    Catalogue,
+    Grid,
+    grid_of,
+    tastes_of,
+)
+from tasks.segments.logistic import logistic_rates
 from tasks.segments.rules import ALL
 from tasks.settings import Segments
 
-MILLION = 1_000_000
 LOGIT_LOW = -16.0
 LOGIT_SPAN = 20.0
 LEAST = 2.0**-20
 CERTAIN = 1.0 - 1e-9
-CARTS, EXAMINED, EVERYBODYS = "carts", "examined_ppm", "everybodys"
+EXPECTED = "expected"
 
 
 def segment_scores(
-    counts: pl.DataFrame, items: pl.DataFrame, segments: list[str], options: Segments
+    counts: pl.DataFrame,
+    catalogue: Catalogue,
+    segments: list[str],
+    options: Segments,
+    seed: int = 0,
+    threads: int = 1,
 ) -> pl.DataFrame:
     """Return SEGMENT_SCORES rows: every item in every segment and in `all`.
 
     Args:
         counts: rows of `sql/segment_scores.sql`.
-        items: `item_id` and `category` of everything that can be scored; one row per item.
+        catalogue: everything that can be scored.
         segments: the segments to score.
-        options: pseudo-counts.
+        options: model and pseudo-counts.
+        seed: of the boosted trees.
+        threads: of the boosted trees.
     """
     examined = counts["impressions"].sum() > 0
-    cells = _cells(counts, items, segments)
+    cells = _cells(counts, catalogue.items, segments)
     trials = _examined(cells) if examined else _purchases(cells)
-    everybody = _everybodys_rates(trials, items, options)
-    rates = pl.concat([_segments_rates(trials, everybody, options), everybody])
+    if options.model == "rates" or not trials[CARTS].sum() or not examined:
+        expected = _expected_by_counts(trials, catalogue.items, options)
+    else:
+        grid = grid_of(_with_carts(counts), catalogue, segments, options)
+        expected = _expected_by_model(grid, segments, options, seed, threads)
+    rates = pl.concat([_segments_rates(trials, expected, options), _everybodys(trials, expected)])
     basis = pl.lit("examined" if examined else "share").alias(c.BASIS)
-    return _with_sf_pos(rates).with_columns(basis).select(list(SEGMENT_SCORES.columns))
+    return _with_sf_pos(rates).with_columns(basis)
+
+
+def _expected_by_model(
+    grid: Grid, segments: list[str], options: Segments, seed: int, threads: int
+) -> pl.DataFrame:
+    """Return `segment, item_id, expected` of every segment and of `all`."""
+    if options.model == "logistic":
+        rates = logistic_rates(grid)
+    else:
+        rates = boosted_rates(grid, seed, threads)
+    by_taste = grid.by_row(rates).rename({c.P_CART: EXPECTED})
+    shares = grid.rows.group_by(TASTE).agg(pl.col(EXAMINED).sum() + MILLION)
+    weight = pl.col(EXAMINED) / shares[EXAMINED].sum()
+    weighted = by_taste.join(shares.with_columns(weight), on=TASTE).sort(TASTE, c.ITEM_ID)
+    overall = weighted.group_by(c.ITEM_ID, maintain_order=True).agg(
+        (pl.col(EXPECTED) * pl.col(EXAMINED)).sum()
+    )
+    mine = tastes_of(segments, options).join(by_taste, on=TASTE).drop(TASTE)
+    return pl.concat([mine, overall.select(pl.lit(ALL).alias(c.SEGMENT), c.ITEM_ID, EXPECTED)])
 
 
 def _cells(counts: pl.DataFrame, items: pl.DataFrame, segments: list[str]) -> pl.DataFrame:
@@ -66,10 +112,14 @@ def _cells(counts: pl.DataFrame, items: pl.DataFrame, segments: list[str]) -> pl
     return met.with_columns(pl.exclude(c.SEGMENT, c.ITEM_ID).fill_null(0))
 
 
+def _with_carts(counts: pl.DataFrame) -> pl.DataFrame:
+    """Return the counts with all carts as listed ones where no cart says where it came from."""
+    unlisted = counts[CARTS].sum() == 0
+    return counts.with_columns(pl.col("carts").alias(CARTS)) if unlisted else counts
+
+
 def _examined(cells: pl.DataFrame) -> pl.DataFrame:
-    # A source may log carts without saying which listing they came from.
-    carts = "listed_carts" if cells["listed_carts"].sum() else "carts"
-    return cells.select(c.SEGMENT, c.ITEM_ID, pl.col(carts).alias(CARTS), EXAMINED)
+    return _with_carts(cells).select(c.SEGMENT, c.ITEM_ID, CARTS, EXAMINED)
 
 
 def _purchases(cells: pl.DataFrame) -> pl.DataFrame:
@@ -83,8 +133,10 @@ def _rate(prior: pl.Expr, pseudo_count: float) -> pl.Expr:
     return (pl.col(CARTS) + pseudo_count * prior) / (examined + pseudo_count)
 
 
-def _everybodys_rates(trials: pl.DataFrame, items: pl.DataFrame, options: Segments) -> pl.DataFrame:
-    """Return segment `all`: each item's rate, pulled to its category's, that to the shop's."""
+def _expected_by_counts(
+    trials: pl.DataFrame, items: pl.DataFrame, options: Segments
+) -> pl.DataFrame:
+    """Return `segment, item_id, expected`: the item's rate, pulled to its category's."""
     # Sums of integers only: they are the same in whatever order threads add them.
     item = trials.group_by(c.ITEM_ID).agg(pl.col(CARTS, EXAMINED).sum())
     item = item.join(items.select(c.ITEM_ID, c.CATEGORY), on=c.ITEM_ID)
@@ -93,11 +145,25 @@ def _everybodys_rates(trials: pl.DataFrame, items: pl.DataFrame, options: Segmen
     category = category.select(
         c.CATEGORY, _rate(shop, options.prior_category_examined).alias("prior")
     )
-    return item.join(category, on=c.CATEGORY, nulls_equal=True).select(
-        pl.lit(ALL).alias(c.SEGMENT),
-        c.ITEM_ID,
-        (pl.col(EXAMINED) / MILLION).alias(c.SUPPORT),
-        _rate(pl.col("prior"), options.prior_item_examined).alias(c.P_CART),
+    rates = item.join(category, on=c.CATEGORY, nulls_equal=True).select(
+        c.ITEM_ID, _rate(pl.col("prior"), options.prior_item_examined).alias(EXPECTED)
+    )
+    everyone = pl.DataFrame({c.SEGMENT: [ALL]}).vstack(trials.select(c.SEGMENT).unique())
+    return everyone.join(rates, how="cross")
+
+
+def _everybodys(trials: pl.DataFrame, expected: pl.DataFrame) -> pl.DataFrame:
+    """Return the rates of segment `all`."""
+    item = trials.group_by(c.ITEM_ID).agg(pl.col(EXAMINED).sum())
+    return (
+        expected.filter(pl.col(c.SEGMENT) == ALL)
+        .join(item, on=c.ITEM_ID)
+        .select(
+            c.SEGMENT,
+            c.ITEM_ID,
+            (pl.col(EXAMINED) / MILLION).alias(c.SUPPORT),
+            pl.col(EXPECTED).alias(c.P_CART),
+        )
     )
 
 
@@ -106,24 +172,23 @@ def _shops_rate(trials: pl.DataFrame) -> float:
 
 
 def _segments_rates(
-    trials: pl.DataFrame, everybody: pl.DataFrame, options: Segments
+    trials: pl.DataFrame, expected: pl.DataFrame, options: Segments
 ) -> pl.DataFrame:
-    priors = everybody.select(c.ITEM_ID, pl.col(c.P_CART).alias(EVERYBODYS))
-    known = trials.join(priors, on=c.ITEM_ID)
+    known = trials.join(expected, on=[c.SEGMENT, c.ITEM_ID])
     lift = _lift(known, options.prior_examined * _shops_rate(trials))
     return known.join(lift, on=c.SEGMENT).select(
         c.SEGMENT,
         c.ITEM_ID,
         (pl.col(EXAMINED) / MILLION).alias(c.SUPPORT),
-        _rate(pl.col("lift") * pl.col(EVERYBODYS), options.prior_examined).alias(c.P_CART),
+        _rate(pl.col("lift") * pl.col(EXPECTED), options.prior_examined).alias(c.P_CART),
     )
 
 
 def _lift(known: pl.DataFrame, pseudo_carts: float) -> pl.DataFrame:
     """Return each segment's carts over those expected of it, 1 where nothing is expected."""
-    expected = (pl.col(EXAMINED) * pl.col(EVERYBODYS)).floor().cast(pl.Int64)
-    sums = known.group_by(c.SEGMENT).agg(pl.col(CARTS).sum(), expected.sum().alias("expected"))
-    lift = (pl.col(CARTS) + pseudo_carts) / (pl.col("expected") / MILLION + pseudo_carts)
+    hoped = (pl.col(EXAMINED) * pl.col(EXPECTED)).floor().cast(pl.Int64)
+    sums = known.group_by(c.SEGMENT).agg(pl.col(CARTS).sum(), hoped.sum().alias(EXPECTED))
+    lift = (pl.col(CARTS) + pseudo_carts) / (pl.col(EXPECTED) / MILLION + pseudo_carts)
     return sums.select(c.SEGMENT, lift.fill_nan(1.0).alias("lift"))
 
 

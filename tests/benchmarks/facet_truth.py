@@ -35,9 +35,8 @@ from tasks.lake.tables import (
 from tasks.landing.ingest import received
 from tasks.landing.manifest import write_landing_day
 from tasks.segments.examination import examination
-from tasks.segments.ranking import carts_by_segment, clicks, evidence, segments
+from tasks.segments.ranking import carts_by_segment, clicks, evidence, scored
 from tasks.segments.rules import user_segments
-from tasks.segments.scores import segment_scores
 from tasks.settings import Settings
 from tasks.simulator import behaviour, breaks
 from tasks.simulator.attributes import COLLECTION, GROUPS, STYLE
@@ -149,12 +148,10 @@ def _taste(shop: Shop, met: behaviour.Encounters, name: str, term: Floats) -> Fl
 def know(day: date, settings: Settings) -> None:
     """Write what listings of the next day are fitted on: segments, scores, preferences."""
     lake, options = Lake(settings), settings.segments
-    items = item_features(lake, day, settings.features)
-    lake.write_day(ITEM_FEATURES, day, items)
+    lake.write_day(ITEM_FEATURES, day, item_features(lake, day, settings.features))
     lake.write_day(USER_SEGMENTS, day, user_segments(evidence(lake, day), options))
     examined = examination(clicks(lake, day, options), options)
-    counts = carts_by_segment(lake, day, examined, options)
-    scores = segment_scores(counts, items, segments(lake, day, options), options)
     lake.write_day(EXAMINATION, day, examined)
-    lake.write_day(SEGMENT_SCORES, day, scores)
+    counts = carts_by_segment(lake, day, examined, options)
+    lake.write_day(SEGMENT_SCORES, day, scored(lake, day, counts, options))
     write_user_facets(day, settings)

@@ -324,6 +324,7 @@ SEGMENT_SCORES = Table(
         c.SUPPORT: Column(pl.Float64, low=0),
         c.SF_POS: Column(pl.Float32, low=1e-12, high=1),
         c.BASIS: Column(pl.String, values=("examined", "share")),
+        c.IN_STOCK: Column(pl.Boolean, nullable=True),
     },
     (c.SEGMENT, c.ITEM_ID),
     _WRITER,

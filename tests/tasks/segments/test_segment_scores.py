@@ -10,32 +10,49 @@ from hypothesis import strategies as st
 from tasks import columns as c
 from tasks.lake.contracts import conform
 from tasks.lake.tables import SEGMENT_SCORES
+from tasks.segments.grid import Catalogue
 from tasks.segments.scores import segment_scores
 from tasks.settings import Segments
 
-OPTIONS = Segments(prior_category_examined=100, prior_item_examined=50, prior_examined=20)
+OPTIONS = Segments(
+    prior_category_examined=100, prior_item_examined=50, prior_examined=20, model="rates"
+)
 COUNTS = {
     c.SEGMENT: pl.String(),
     c.ITEM_ID: pl.String(),
     "impressions": pl.Int64(),
     "examined_ppm": pl.Int64(),
+    "listed_views": pl.Int64(),
     "listed_carts": pl.Int64(),
     "carts": pl.Int64(),
     "orders": pl.Int64(),
 }
 ITEMS = pl.DataFrame(
-    {c.ITEM_ID: ["a", "b", "new", "odd"], c.CATEGORY: ["jeans", "jeans", "jeans", None]}
+    {
+        c.ITEM_ID: ["a", "b", "new", "odd"],
+        c.CATEGORY: ["jeans", "jeans", "jeans", None],
+        "price_to_category": [1.0, 2.0, 1.0, None],
+        "age_days": [90, 90, 0, None],
+    },
+    schema_overrides={"age_days": pl.Int64},
 )
+VALUES = pl.DataFrame(schema={c.ITEM_ID: pl.String, c.ATTRIBUTE: pl.String, c.VALUE: pl.String})
 
 
 def counts(rows: list[tuple[str, str, int, int, int, int, int]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=COUNTS, orient="row")
+    viewed = [(*row[:4], row[4], *row[4:]) for row in rows]
+    return pl.DataFrame(viewed, schema=COUNTS, orient="row")
 
 
 def scores(
     rows: list[tuple[str, str, int, int, int, int, int]], segments: list[str]
 ) -> pl.DataFrame:
-    return conform(SEGMENT_SCORES, segment_scores(counts(rows), ITEMS, segments, OPTIONS))
+    found = segment_scores(counts(rows), Catalogue(ITEMS, VALUES), segments, OPTIONS)
+    return in_stock(found)
+
+
+def in_stock(rows: pl.DataFrame) -> pl.DataFrame:
+    return conform(SEGMENT_SCORES, rows.with_columns(pl.lit(True).alias(c.IN_STOCK)))
 
 
 def p_cart(rows: pl.DataFrame, segment: str, item: str) -> float:
