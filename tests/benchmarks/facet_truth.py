@@ -100,14 +100,15 @@ def live(settings: Settings, world: str, seed: int, customers: int, items: int) 
         day = shop.next_day
         if 0 < (LAST_DAY - day).days <= settings.facets.fit_days + 1:
             shown.append(true_terms(shop))
-        frames, _ = shop.simulate_day(day)
-        write_landing_day(settings.landing, day, frames, source="simulator")
-        take_in(day, settings)
+        deliver(shop, settings)
     return pl.concat(shown)
 
 
-def take_in(day: date, settings: Settings) -> None:
-    """Write of a delivery what weights are fitted on: events, and the snapshots that are read."""
+def deliver(shop: Shop, settings: Settings) -> None:
+    """Let the shop live its next day, and take in events and the snapshots that are read."""
+    day = shop.next_day
+    frames, _ = shop.simulate_day(day)
+    write_landing_day(settings.landing, day, frames, source="simulator")
     lake, found = Lake(settings), received(settings.landing, day, settings.landing_rules)
     lake.write_day(EVENTS, day, found.judged.events)
     if (LAST_DAY - day).days <= settings.facets.fit_days + 1 + SNAPSHOT_DAYS:
