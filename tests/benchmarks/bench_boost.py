@@ -8,8 +8,8 @@ segment ranking; `boost`, with every guard; `free`, without the bounds on share 
 `logistic`, guarded, with the other method's weights.
 
 Then `base` and `boost` each fill the lists of the same 14 days, for the same customers with the
-same draws, and learn on from their own days: ingest to scores and preferences every night, weights
-once, on the first morning. Outcomes are per customer, differences to `base` with 95% bootstrap
+same draws, and learn on from their own days: preferences every night, segments and scores after a
+week, weights not again. Outcomes are per customer, differences to `base` with 95% bootstrap
 intervals over customers; warm is who had a preference on the first morning.
 """
 
@@ -36,7 +36,12 @@ from tasks.boost.guards import BASE_RANK, guarded  # noqa: E402
 from tasks.boost.known import Known, known_on  # noqa: E402
 from tasks.boost.request import BASE, IS_STOCKED  # noqa: E402
 from tasks.lake.lake import Lake  # noqa: E402
-from tasks.lake.tables import FACET_WEIGHTS, USER_FACETS  # noqa: E402
+from tasks.lake.tables import (  # noqa: E402
+    FACET_WEIGHTS,
+    SEGMENT_SCORES,
+    USER_FACETS,
+    USER_SEGMENTS,
+)
 from tasks.landing.manifest import write_landing_day  # noqa: E402
 from tasks.ranker.measure import (  # noqa: E402
     intervals,
@@ -68,12 +73,12 @@ ORDERS = {
 }
 ARMS = (ALONE, BOOST)
 OUTCOMES = (c.VIEW, c.CART, c.ORDER)
-NIGHTLY = (
-    ("build_features", "ingest"),
-    ("build_features", "count_interactions"),
-    ("build_features", "rank_segments"),
-    ("compute_facet_weights", "write_user_facets"),
-)
+INGEST = (("build_features", "ingest"),)
+SCORES = (("build_features", "count_interactions"), ("build_features", "rank_segments"))
+PREFERENCES = (("compute_facet_weights", "write_user_facets"),)
+WEIGHTS = (("compute_facet_weights", "fit_facet_weights"),)
+WEEK = 7
+CARRIED = (USER_SEGMENTS, SEGMENT_SCORES, FACET_WEIGHTS)
 GAIN = "p_cart_if_examined"
 EVERYTHING = 1_000_000
 CUTOFF = 60
@@ -98,17 +103,18 @@ def opened(settings: Settings, world: str, seed: int) -> Shop:
         settings.landing, truth, FIRST_DAY, LEARNT_DAYS, CUSTOMERS, ITEMS, seed, parameters=told
     )
     days = [FIRST_DAY + timedelta(days=number) for number in range(LEARNT_DAYS)]
-    # Weights are fitted on listings of days whose day before has scores and preferences.
-    derived = days[-settings.facets.fit_days - 1 :]
     for day in days:
-        learn(day, settings, NIGHTLY if day in derived else NIGHTLY[:1])
-    learn(days[-1], settings, [("compute_facet_weights", "fit_facet_weights")])
+        learn(day, settings, INGEST)
+    # Weights are fitted on listings of days whose day before has scores and preferences.
+    for day in days[-settings.facets.fit_days - 1 :]:
+        learn(day, settings, SCORES + PREFERENCES)
+    learn(days[-1], settings, WEIGHTS)
     return Shop.opened(seed, FIRST_DAY, CUSTOMERS, ITEMS, told).resumed(truth / STATE)
 
 
-def learn(day: date, settings: Settings, steps: object = NIGHTLY) -> None:
+def learn(day: date, settings: Settings, steps: tuple[tuple[str, str], ...]) -> None:
     """Run steps of the chain for a day."""
-    for dag, step in steps:  # type: ignore[attr-defined]
+    for dag, step in steps:
         run_dag(dag, day, settings, step)
 
 
@@ -167,25 +173,26 @@ def shown(lists: Lists) -> pl.DataFrame:
 def lived(shop: Shop, options: Boost | None, settings: Settings) -> pl.DataFrame:
     """Return the events of an arm's days; it learns from its own days in a lake of its own."""
     own, events = shop.copy(), []
-    weights = Lake(settings).read_day(FACET_WEIGHTS, shop.next_day - timedelta(days=1))
     for number in range(1, DAYS + 1):
         day = own.next_day
         today = morning(own, pl.DataFrame(schema=SCHEMA))
-        known = known_on_morning(settings, day, weights)
+        known = known_on(Lake(settings), day - timedelta(days=1), settings)
         events.append(own.live_day(day, shown(lists_of(known, today, options))))
+        log.info("%s: day %d of %d", day, number, DAYS)
         if number < DAYS:
             land(own, day, events[-1], settings)
-            learn(day, settings)
-        log.info("%s: day %d of %d", day, number, DAYS)
+            scores = SCORES if number % WEEK == 0 else ()
+            learn(day, settings, INGEST + scores + PREFERENCES)
+            carry_on(day, settings)
     return pl.concat(events)
 
 
-def known_on_morning(settings: Settings, day: date, weights: pl.DataFrame) -> Known:
-    """Return what the night before has made, with the first morning's weights."""
+def carry_on(day: date, settings: Settings) -> None:
+    """Write what was not learnt anew as it was the day before."""
     lake, before = Lake(settings), day - timedelta(days=1)
-    if not lake.has_day(FACET_WEIGHTS, before):
-        lake.write_day(FACET_WEIGHTS, before, weights.drop(c.DT))
-    return known_on(lake, before, settings)
+    for table in CARRIED:
+        if not lake.has_day(table, day):
+            lake.write_day(table, day, lake.read_day(table, before).drop(c.DT))
 
 
 def land(shop: Shop, day: date, events: pl.DataFrame, settings: Settings) -> None:
