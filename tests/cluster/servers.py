@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +71,82 @@ def tasks(words: Sequence[str], environment: dict[str, str]) -> None:
     )
     if done.returncode:
         pytest.fail(f"tasks {' '.join(words)}: {done.returncode}\n{done.stderr[-3000:]}")
+
+
+@dataclass
+class Store:
+    """An S3 server over a folder, which may be killed and started again."""
+
+    program: Path
+    folder: Path
+    port: int = field(default_factory=free_port)
+    access: str = "vitrina"
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        keys = ["--access", self.access, "--secret", self.secret, "--quiet"]
+        address = ["--port", f"{HOST}:{self.port}"]
+        command = [str(self.program), *address, *keys, "posix", str(self.folder)]
+        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for(lambda: answers(self.port), "versitygw", self.server)
+
+    def kill(self) -> None:
+        assert self.server is not None
+        end(self.server, signal.SIGKILL)
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
+            "AWS_ACCESS_KEY_ID": self.access,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_REGION": "us-east-1",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_CONDITIONAL_PUT": "etag",
+        }
+
+
+@dataclass(frozen=True)
+class Cluster:
+    url: str
+    web_port: int
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"http://{HOST}:{self.web_port}/json/", timeout=10) as answer:
+            state: dict[str, Any] = json.load(answer)
+        return state
+
+    def has_two_workers(self) -> bool:
+        try:
+            return bool(self.state()["aliveworkers"] == 2)
+        except OSError:  # the page is not there yet
+            return False
+
+
+@contextmanager
+def spark_cluster(spark_home: Path, folder: Path, more: dict[str, str]) -> Iterator[Cluster]:
+    """A master and two workers of a core each, as plain processes; `more` is environment."""
+    port, web_port = free_port(), free_port()
+    known = Cluster(f"spark://{HOST}:{port}", web_port)
+    environment = {**os.environ, "SPARK_LOCAL_IP": HOST, "SPARK_WORKER_DIR": str(folder), **more}
+    started: list[subprocess.Popen[bytes]] = []
+
+    def launch(role: str, *words: str) -> subprocess.Popen[bytes]:
+        program = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}"]
+        log = (folder / f"{len(started)}.log").open("wb")
+        server = subprocess.Popen(
+            [*program, "--host", HOST, *words], env=environment, stdout=log, stderr=log
+        )
+        started.append(server)
+        return server
+
+    try:
+        own = ("--port", str(port), "--webui-port", str(web_port))
+        wait_for(lambda: answers(port), "the Spark master", launch("master.Master", *own))
+        worker = ("--webui-port", "0", "-c", "1", "-m", "1g", known.url)
+        servers = [launch("worker.Worker", *worker) for _ in range(2)]
+        wait_for(known.has_two_workers, "the second Spark worker", servers[-1])
+        yield known
+    finally:
+        for server in reversed(started):
+            end(server)

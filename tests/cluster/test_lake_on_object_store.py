@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -19,46 +16,13 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import DATA_CHECKS, ITEM_FEATURES, USER_FACETS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
-from tests.cluster.servers import HOST, ROOT, answers, end, free_port, tasks, wait_for
+from tests.cluster.servers import ROOT, Store, tasks
 from tests.rows import rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 DAY = date(2026, 3, 1)
 BUCKET = "lake"
-
-
-@dataclass
-class Store:
-    """An S3 server over a folder, which may be killed and started again."""
-
-    program: Path
-    folder: Path
-    port: int = field(default_factory=free_port)
-    access: str = "vitrina"
-    secret: str = field(default_factory=lambda: secrets.token_hex(16))
-    server: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        keys = ["--access", self.access, "--secret", self.secret, "--quiet"]
-        address = ["--port", f"{HOST}:{self.port}"]
-        command = [str(self.program), *address, *keys, "posix", str(self.folder)]
-        self.server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for(lambda: answers(self.port), "versitygw", self.server)
-
-    def kill(self) -> None:
-        assert self.server is not None
-        end(self.server, signal.SIGKILL)
-
-    def environment(self) -> dict[str, str]:
-        return {
-            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
-            "AWS_ACCESS_KEY_ID": self.access,
-            "AWS_SECRET_ACCESS_KEY": self.secret,
-            "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_CONDITIONAL_PUT": "etag",
-        }
 
 
 @pytest.fixture(scope="module")

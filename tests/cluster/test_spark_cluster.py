@@ -1,123 +1,159 @@
-"""The SQL on a Spark standalone cluster, a master and two workers as plain processes."""
+"""The SQL on a Spark standalone cluster, a master and two workers as plain processes.
+
+The same days are built by the cluster twice: over the tables of a folder, and over those of a
+bucket, into which it takes them in too. Their rows equal those that DuckDB gives.
+"""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tasks.features.daily import DAILY
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     DEMAND_LAGS,
+    EXAMINATION,
+    ITEM_FEATURES,
+    SEGMENT_ITEM_FEATURES,
+    SEGMENT_SCORES,
+    USER_FACETS,
+    USER_FEATURES,
+    USER_ITEM_FEATURES,
+    USER_SEGMENTS,
+    USER_SEQUENCES,
+)
+from tasks.settings import Settings
+from tests.cluster.servers import Cluster, Store, spark_cluster, tasks
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+
+BEFORE, DAY = date(2026, 3, 1), date(2026, 3, 2)
+BUCKET = "lake"
+COUNTED = (
     ITEM_FEATURES,
     USER_FEATURES,
     USER_ITEM_FEATURES,
     USER_SEQUENCES,
+    DEMAND_LAGS,
+    USER_SEGMENTS,
+    SEGMENT_ITEM_FEATURES,
+    EXAMINATION,
+    SEGMENT_SCORES,
+    USER_FACETS,
 )
-from tasks.settings import Settings
-from tests.cluster.servers import HOST, answers, end, free_port, tasks, wait_for
-
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-
-DAY = date(2026, 3, 2)
-COUNTED = (ITEM_FEATURES, USER_FEATURES, USER_ITEM_FEATURES, USER_SEQUENCES, DEMAND_LAGS)
-
-
-@dataclass(frozen=True)
-class Cluster:
-    url: str
-    web_port: int
-
-    def state(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://{HOST}:{self.web_port}/json/", timeout=10) as answer:
-            state: dict[str, Any] = json.load(answer)
-        return state
-
-    def has_two_workers(self) -> bool:
-        try:
-            return bool(self.state()["aliveworkers"] == 2)
-        except OSError:  # the page is not there yet
-            return False
+DERIVED = (
+    "build_features.count_interactions",
+    "build_features.rank_segments",
+    "compute_facet_weights.write_user_facets",
+)
 
 
 @pytest.fixture(scope="module")
-def cluster(spark_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("spark")
-    port, web_port = free_port(), free_port()
-    known = Cluster(f"spark://{HOST}:{port}", web_port)
-    environment = {**os.environ, "SPARK_LOCAL_IP": HOST, "SPARK_WORKER_DIR": str(folder)}
-    started: list[subprocess.Popen[bytes]] = []
-
-    def launch(role: str, *words: str) -> subprocess.Popen[bytes]:
-        program = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}"]
-        log = (folder / f"{len(started)}.log").open("wb")
-        server = subprocess.Popen(
-            [*program, "--host", HOST, *words], env=environment, stdout=log, stderr=log
-        )
-        started.append(server)
-        return server
-
+def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / BUCKET).mkdir()
+    server = Store(versitygw, folder)
     try:
-        own = ("--port", str(port), "--webui-port", str(web_port))
-        wait_for(lambda: answers(port), "the Spark master", launch("master.Master", *own))
-        worker = ("--webui-port", "0", "-c", "1", "-m", "1g", known.url)
-        servers = [launch("worker.Worker", *worker) for _ in range(2)]
-        wait_for(known.has_two_workers, "the second Spark worker", servers[-1])
-        yield known
+        server.start()
+        yield server
     finally:
-        for server in reversed(started):
-            end(server)
+        server.kill()
 
 
 @pytest.fixture(scope="module")
-def on_spark(
-    cluster: Cluster,
-    small_home: Path,
-    python_environment: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """The same lake, its counters written again by the cluster."""
+def cluster(
+    spark_home: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    with spark_cluster(spark_home, tmp_path_factory.mktemp("spark"), store.environment()) as known:
+        yield known
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(
+    small_home: Path, python_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Lake:
+    home = tmp_path_factory.mktemp("duckdb") / "home"
+    shutil.copytree(small_home, home)
+    for step in DERIVED:
+        words = ["run", step, "--day", str(DAY)]
+        tasks(words, python_environment | {"VITRINA_HOME": str(home)})
+    return Lake(Settings(home=home, mlflow_url=""))
+
+
+@pytest.fixture(scope="module")
+def engine(cluster: Cluster, python_environment: dict[str, str]) -> dict[str, str]:
+    asked = {"VITRINA_ENGINE": "spark", "VITRINA_SPARK_MASTER": cluster.url}
+    return python_environment | asked | {"VITRINA_MEMORY_GB": "1"}
+
+
+@pytest.fixture(scope="module")
+def in_folder(
+    small_home: Path, engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Lake:
+    """The same lake, its tables written again by the cluster."""
     home = tmp_path_factory.mktemp("cluster") / "home"
     shutil.copytree(small_home, home)
-    engine = {"VITRINA_ENGINE": "spark", "VITRINA_SPARK_MASTER": cluster.url}
-    memory = {"VITRINA_MEMORY_GB": "1", "VITRINA_HOME": str(home)}
-    words = ["run", "build_features.count_interactions", "--day", str(DAY)]
-    tasks(words, python_environment | engine | memory)
-    return home
+    for step in DERIVED:
+        tasks(["run", step, "--day", str(DAY)], engine | {"VITRINA_HOME": str(home)})
+    return Lake(Settings(home=home, mlflow_url=""))
 
 
-def read(home: Path, table: Table) -> pl.DataFrame:
-    lake = Lake(Settings(home=home, mlflow_url=""))
+@pytest.fixture(scope="module")
+def in_bucket(
+    small_home: Path,
+    engine: dict[str, str],
+    store: Store,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lake]:
+    """A lake in a bucket, made of the same landing files by the cluster alone."""
+    home, url = tmp_path_factory.mktemp("bucket"), f"s3://{BUCKET}/shop"
+    landing = small_home / "landing"
+    own = {"VITRINA_LANDING_FOLDER": str(landing), "VITRINA_LAKE_URL": url}
+    environment = engine | store.environment() | own | {"VITRINA_HOME": str(home)}
+    ingests = (("build_features.ingest", day) for day in (BEFORE, DAY))
+    for step, day in (*ingests, *((step, DAY) for step in DERIVED)):
+        tasks(["run", step, "--day", str(day)], environment)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment().items():
+            patch.setenv(name, value)
+        yield Lake(Settings(home=home, landing_folder=landing, lake_url=url, mlflow_url=""))
+
+
+def read(lake: Lake, table: Table) -> pl.DataFrame:
     return lake.read_day(table, DAY).sort(table.key)
 
 
 @pytest.mark.parametrize("table", COUNTED, ids=lambda table: table.name)
 def test_the_cluster_counts_what_duckdb_counts(
-    table: Table, small_home: Path, on_spark: Path
+    table: Table, on_duckdb: Lake, in_folder: Lake
 ) -> None:
-    ours, theirs = read(small_home, table), read(on_spark, table)
+    ours, theirs = read(on_duckdb, table), read(in_folder, table)
     assert ours.height > 0
     assert_frame_equal(ours, theirs, rel_tol=1e-12, abs_tol=0)
 
 
-def test_the_cluster_did_the_work_with_both_workers(cluster: Cluster, on_spark: Path) -> None:
+@pytest.mark.parametrize("table", [*DAILY, *COUNTED], ids=lambda table: table.name)
+def test_the_cluster_counts_in_a_bucket_what_duckdb_counts_in_a_folder(
+    table: Table, on_duckdb: Lake, in_bucket: Lake
+) -> None:
+    ours, theirs = read(on_duckdb, table), read(in_bucket, table)
+    assert ours.height > 0
+    assert_frame_equal(ours, theirs, rel_tol=1e-12, abs_tol=0)
+
+
+def test_the_cluster_did_the_work_with_both_workers(cluster: Cluster, in_folder: Lake) -> None:
     done = cluster.state()["completedapps"]
-    assert [app["name"] for app in done] == ["vitrina"]
-    assert done[0]["cores"] == 2
+    assert len(done) >= len(DERIVED)
+    assert {(app["name"], app["cores"]) for app in done} == {("vitrina", 2)}
 
 
-def test_the_ledger_says_that_the_day_was_written_twice(on_spark: Path) -> None:
-    ledger = Lake(Settings(home=on_spark, mlflow_url="")).ledger
-    assert ledger.written(ITEM_FEATURES)[DAY, ""].version == 2
+def test_the_ledger_says_that_the_day_was_written_twice(in_folder: Lake) -> None:
+    assert in_folder.ledger.written(ITEM_FEATURES)[DAY, ""].version == 2
