@@ -18,6 +18,7 @@ from tasks.facets.design import sorted_rows
 from tasks.facets.picture import weights_figure
 from tasks.facets.preferences import event_weights, prior_ppm
 from tasks.facets.sampling import kept_below
+from tasks.facets.stability import steadiness
 from tasks.facets.weights import METHODS, Source, facet_weights
 from tasks.features.calendar import calendar
 from tasks.features.counters import SNAPSHOT_DAYS
@@ -48,8 +49,8 @@ def write_user_facets(day: date, settings: Settings) -> int:
     """Write what each customer prefers as known on `day` and return the row count."""
     lake = Lake(settings)
     options = settings.facets
-    rows = lake.select(
-        "user_facets",
+    rows = lake.stream(
+        USER_FACETS,
         day,
         {EVENTS: options.window_days, ITEMS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS},
         frames={
@@ -58,7 +59,7 @@ def write_user_facets(day: date, settings: Settings) -> int:
         },
         params={"top_values": options.top_values, "prior_ppm": prior_ppm(options)},
     )
-    return lake.write_day(USER_FACETS, day, rows)
+    return lake.write_day_in_pieces(USER_FACETS, day, rows)
 
 
 def fit_facet_weights(day: date, settings: Settings) -> int:
@@ -71,6 +72,8 @@ def fit_facet_weights(day: date, settings: Settings) -> int:
     seed = seed_of(settings, FACET_WEIGHTS.name)
     weights = facet_weights(rows, features, attributes, settings.facets, source, seed)
     track(weights, rows)
+    for method, value in steadiness(newest_before(day, settings), weights).items():
+        tracking.metric(f"steadiness_{method}", value)
     return lake.write_day(FACET_WEIGHTS, day, weights)
 
 
@@ -144,6 +147,15 @@ def catalogue_attributes(lake: Lake, day: date) -> pl.DataFrame:
     newest = items.filter(pl.col(c.DT) == pl.col(c.DT).max())
     joined = described.join(newest, on=[c.ITEM_ID, c.DT])
     return joined.select(c.CATEGORY_GROUP, c.ATTRIBUTE).unique().sort(pl.all())
+
+
+def newest_before(day: date, settings: Settings) -> pl.DataFrame:
+    """Return the newest weights of the week before, none if there are none.
+
+    They are looked at beside the day's own and are no input of it: a lake of their own reads them.
+    """
+    rows = Lake(settings).read_window(FACET_WEIGHTS, day, Window(7, ends=-1, optional=True))
+    return rows.filter(pl.col(c.DT) == pl.col(c.DT).max())
 
 
 def track(weights: pl.DataFrame, rows: pl.DataFrame) -> None:

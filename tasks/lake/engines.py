@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,6 +27,7 @@ SQL_FOLDER = Path(__file__).resolve().parents[2] / "sql"
 PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
 COMMENT = re.compile(r"--[^\n]*")
 Value = str | int | float | date
+FRAME_ROWS = 250_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,38 @@ def select(
     used = {name: params[name] for name in PARAMETER.findall(text)}
     engine = _duckdb if settings.engine == "duckdb" else _spark
     return _narrow(engine(text, relations, used, settings))
+
+
+def stream(
+    text: str,
+    relations: Mapping[str, Relation],
+    params: Mapping[str, Value],
+    settings: Settings,
+    order: Sequence[str],
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of one SELECT in the order of `order`, in frames of some hundred thousand.
+
+    On DuckDB memory holds a frame beside what the engine may take, which spills beyond that; what
+    Spark finds comes as one frame.
+
+    Args:
+        text: as for `select`, which names the other arguments too.
+        relations: as above.
+        params: as above.
+        settings: as above.
+        order: the columns that tell rows apart.
+    """
+    if settings.engine != "duckdb":
+        yield select(text, relations, params, settings).sort(order)
+        return
+    used = {name: params[name] for name in PARAMETER.findall(text)}
+    statement = PARAMETER.sub(r"$\1", text)
+    ordered = f"SELECT * FROM ({statement}) ORDER BY {', '.join(order)}"
+    with _duckdb_connection(settings) as connection:
+        for name, relation in relations.items():
+            _duckdb_relation(connection, name, relation)
+        for batch in connection.sql(ordered, params=used).to_arrow_reader(FRAME_ROWS):
+            yield _narrow(pl.DataFrame(pl.from_arrow(batch)))
 
 
 def _narrow(frame: pl.DataFrame) -> pl.DataFrame:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -18,6 +20,7 @@ from tasks.lake import engines
 from tasks.lake.contracts import RECENT_DAYS, Table, check_row_count, conform
 from tasks.lake.engines import Partitions, Relation, Value
 from tasks.lake.ledger import COMMIT_KEY, Ledger, Record, Slot, days_between
+from tasks.lake.pieces import Spilled, spilled
 from tasks.lake.row_hash import row_hash
 from tasks.lake.storage import Storage
 from tasks.landing.manifest import LANDING, Manifest, landing_days
@@ -132,13 +135,34 @@ class Lake:
             frames: further relations by name.
             params: further values, bound as `:name`.
         """
+        relations, values = self._given(day, inputs, frames, params)
+        return engines.select(engines.sql_text(name), relations, values, self.settings)
+
+    def stream(
+        self,
+        table: Table,
+        day: date,
+        inputs: Mapping[Table, Window | int],
+        frames: Mapping[str, pl.DataFrame] | None = None,
+        params: Mapping[str, Value] | None = None,
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of the table's own SELECT in the order of its key; `select` otherwise."""
+        relations, values = self._given(day, inputs, frames, params)
+        text = engines.sql_text(table.name)
+        return engines.stream(text, relations, values, self.settings, table.key)
+
+    def _given(
+        self,
+        day: date,
+        inputs: Mapping[Table, Window | int],
+        frames: Mapping[str, pl.DataFrame] | None,
+        params: Mapping[str, Value] | None,
+    ) -> tuple[dict[str, Relation], dict[str, Value]]:
         relations: dict[str, Relation] = {
             table.name: self._partitions(table, day, window, None)
             for table, window in inputs.items()
         }
-        relations |= frames or {}
-        values = {"day": day, **(params or {})}
-        return engines.select(engines.sql_text(name), relations, values, self.settings)
+        return relations | dict(frames or {}), {"day": day, **(params or {})}
 
     def _partitions(
         self, table: Table, day: date, window: Window | int, part: str | None
@@ -219,6 +243,25 @@ class Lake:
         write = partial(self.storage.replace, table.name, stored, list(keys), predicate)
         return self._recorded(self._committed(table, draft, write))
 
+    def write_day_in_pieces(self, table: Table, day: date, frames: Iterable[pl.DataFrame]) -> int:
+        """Replace one day by rows that come in the order of the key, and return their count.
+
+        Memory holds a piece of them; they lie on disk until all have been checked.
+
+        Raises:
+            ContractViolation: as `write_day`, or the rows are not in order; nothing is written.
+        """
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=self.settings.home, prefix="pieces-") as folder:
+            pieces = spilled(table, frames, Path(folder))
+            if not pieces.rows:
+                return self.write_day(table, day, table.empty())
+            if not self.settings.accept_row_counts:
+                check_row_count(table, pieces.rows, self._recent_counts(table, day, None))
+            draft = self._draft(table, day, None, pieces)
+            write = partial(self.storage.replace_in_pieces, table.name, pieces, day)
+            return self._recorded(self._committed(table, draft, write))
+
     def append_day(self, table: Table, day: date, frame: pl.DataFrame) -> int:
         """Add rows to one day of a historical table and return how many.
 
@@ -265,19 +308,26 @@ class Lake:
     def _numbered(self, table: Table, draft: Record) -> Record:
         return replace(draft, version=self.ledger.next_version(table, draft.dt, draft.part))
 
-    def _draft(self, table: Table, day: date, part: str | None, rows: pl.DataFrame) -> Record:
+    def _draft(
+        self, table: Table, day: date, part: str | None, rows: pl.DataFrame | Spilled
+    ) -> Record:
         if bool(table.part) != bool(part):
             raise ContractViolation(
                 f"{table.name}: part {part!r} given, the table's part is {table.part!r}"
             )
         key = part or WHOLE
+        content = (
+            (rows.height, row_hash(rows))
+            if isinstance(rows, pl.DataFrame)
+            else (rows.rows, rows.row_hash)
+        )
         return Record(
             table=table.name,
             dt=day,
             part=key,
             version=0,
-            rows=rows.height,
-            row_hash=row_hash(rows),
+            rows=content[0],
+            row_hash=content[1],
             inputs={name: dict(days) for name, days in self._inputs.items()},
             settings_hash=self.settings_hash,
             code_version=self.settings.code_version,

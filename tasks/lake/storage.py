@@ -9,14 +9,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from tasks.errors import ContractViolation, DiskFull
+from tasks.lake.pieces import Spilled
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +105,34 @@ class Storage:
             name, frame, partition_by, {"mode": "overwrite", "predicate": predicate}, record
         )
 
+    def replace_in_pieces(
+        self,
+        name: str,
+        pieces: Spilled,
+        day: date,
+        record: Callable[[], dict[str, str]] = dict,
+    ) -> None:
+        """Replace a day by pieces on disk, in one commit; memory holds one of them."""
+        self._refuse_full_disk(name, pieces.bytes, pieces.rows)
+        first = next(_dated(pieces, day))
+
+        def commit() -> None:
+            table = self._created(name, first.schema, ["dt"])
+            properties = CommitProperties(custom_metadata=record())
+            batches = (batch for part in _dated(pieces, day) for batch in part.to_batches())
+            write_deltalake(
+                table,
+                pa.RecordBatchReader.from_batches(first.schema, batches),
+                partition_by=["dt"],
+                schema_mode="merge" if _is_wider(first.column_names, table) else None,
+                commit_properties=properties,
+                mode="overwrite",
+                predicate=f"dt = '{day}'",
+            )
+
+        _retry(commit, name)
+        self._tables.pop(name, None)
+
     def _commit(
         self,
         name: str,
@@ -110,7 +141,8 @@ class Storage:
         mode: dict[str, Any],
         record: Callable[[], dict[str, str]],
     ) -> None:
-        self._refuse_full_disk(name, frame)
+        # In memory a frame is larger than its Parquet file, so this errs on the safe side.
+        self._refuse_full_disk(name, int(frame.estimated_size()), frame.height)
         data = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 
         def commit() -> None:
@@ -121,7 +153,7 @@ class Storage:
                 table,
                 data,
                 partition_by=partition_by,
-                schema_mode="merge" if _is_wider(frame, table) else None,
+                schema_mode="merge" if _is_wider(frame.columns, table) else None,
                 commit_properties=properties,
                 **mode,
             )
@@ -134,22 +166,28 @@ class Storage:
             self.path(name), schema, mode="ignore", partition_by=partition_by
         )
 
-    def _refuse_full_disk(self, name: str, frame: pl.DataFrame) -> None:
+    def _refuse_full_disk(self, name: str, size: int, rows: int) -> None:
         if not self.is_local:
             return
         os.makedirs(self.url, exist_ok=True)
         free = shutil.disk_usage(self.url).free
-        # In memory a frame is larger than its Parquet file, so this errs on the safe side.
-        if free < self._min_free_bytes + frame.estimated_size():
+        if free < self._min_free_bytes + size:
             raise DiskFull(
                 f"{name}: {free / 2**30:.2f} GB free at {self.url} is too little for"
-                f" {frame.height:,} rows; nothing written"
+                f" {rows:,} rows; nothing written"
             )
 
 
-def _is_wider(frame: pl.DataFrame, table: DeltaTable) -> bool:
+def _dated(pieces: Spilled, day: date) -> Iterator[pa.Table]:
+    """Yield the pieces as Arrow tables, with their day."""
+    for frame in pieces.frames():
+        dated = frame.with_columns(pl.lit(day).alias("dt"))
+        yield dated.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _is_wider(columns: Sequence[str], table: DeltaTable) -> bool:
     stored = {field.name for field in table.schema().fields}
-    return not stored.issuperset(frame.columns)
+    return not stored.issuperset(columns)
 
 
 def _retry(commit: Callable[[], None], name: str) -> None:

@@ -12,9 +12,9 @@ covers 0          share of 95% intervals of signed coefficients that hold 0, ove
                   do not count; proxies of what counts apart: |r| >= `PROXY` within listing between
                   their column and the sum of true terms, and `season`, whose effect is the item's
 reliability       squared within-listing correlation of a preference with its true taste
-stability         Spearman of the weights of the last two days
+steadiness        Spearman of the published weights of the last two days
 
-A real shop's conversion leaves 6,000 customers some 1,500 carts to learn from in a week.
+A real shop's conversion leaves 6,000 customers some 3,000 first carts to learn from in two weeks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
 from tasks import columns as c  # noqa: E402
 from tasks.facets.design import around_listing, design_of  # noqa: E402
 from tasks.facets.identified import CONSTANT, spread_of  # noqa: E402
-from tasks.facets.weights import METHODS, choice_rows, facet_weights  # noqa: E402
+from tasks.facets.stability import steadiness  # noqa: E402
+from tasks.facets.weights import choice_rows, facet_weights  # noqa: E402
 from tasks.seeds import seed_of  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.attributes import SEASON  # noqa: E402
@@ -201,24 +202,14 @@ def note_reliability(bench: Bench, world: str, rows: pl.DataFrame) -> None:
         bench.note(**{f"{world}/reliability/{name}": f"{value:.3f}, {counted[name]:.0f} values"})
 
 
-def stability(before: pl.DataFrame, after: pl.DataFrame) -> float | None:
-    """Return the rank correlation of the published weights of two days."""
-    both = after.filter("published").join(
-        before.filter("published"), on=[*FACET[1:]], suffix="_before"
-    )
-    return spearman(both, c.WEIGHT, f"{c.WEIGHT}_before")
-
-
 def judged(bench: Bench, world: str, seed: int, settings: Settings) -> pl.DataFrame:
     """Return the weights of one shop with the truth beside them."""
     shown = lived_and_known(settings, world, seed, CUSTOMERS, ITEMS)
     days = [LAST_DAY - timedelta(days=1), LAST_DAY]
     shops = [fitting(settings, day, shown) for day in days]
     tables = [found(shop, ESTIMATED, settings) for shop in shops]
-    for method in METHODS:
-        parts = [table.filter(pl.col("method") == method.name) for table in tables]
-        steady = stability(*parts)
-        bench.note(**{f"{world}/{seed}/{method.name}/stability": round(steady or 0.0, 3)})
+    for method, value in steadiness(*tables).items():
+        bench.note(**{f"{world}/{seed}/{method}/steadiness": round(value, 3)})
     carts, chosen = (
         rows["is_carted"].sum() for rows in (shops[1].rows, choice_rows(shops[1].rows))
     )

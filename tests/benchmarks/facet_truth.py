@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
+from tasks.build_features import write_daily_counts
 from tasks.compute_facet_weights import (
     catalogue_attributes,
     fitting_rows,
@@ -41,7 +42,7 @@ from tasks.settings import Settings
 from tasks.simulator import behaviour, breaks
 from tasks.simulator.attributes import COLLECTION, GROUPS, STYLE
 from tasks.simulator.draws import Floats
-from tasks.simulator.listings import lists_frame, present_lists
+from tasks.simulator.listings import lists_frame, present_lists, shelf
 from tasks.simulator.parameters import world_named
 from tasks.simulator.sessions import requests
 from tasks.simulator.shop import Shop
@@ -111,6 +112,7 @@ def deliver(shop: Shop, settings: Settings) -> None:
     write_landing_day(settings.landing, day, frames, source="simulator")
     lake, found = Lake(settings), received(settings.landing, day, settings.landing_rules)
     lake.write_day(EVENTS, day, found.judged.events)
+    write_daily_counts(day, settings)
     if (LAST_DAY - day).days <= settings.facets.fit_days + 1 + SNAPSHOT_DAYS:
         for table in (ITEMS, ITEM_ATTRIBUTES, CUSTOMERS):
             lake.write_day(table, day, found.snapshots[table])
@@ -119,8 +121,8 @@ def deliver(shop: Shop, settings: Settings) -> None:
 def true_terms(shop: Shop) -> pl.DataFrame:
     """Return `listing_id, item_id` and the terms and tastes of all that the next day shows."""
     world, state = shop.world, shop.state
-    plan = requests(world, state, shop.next_day)
-    lists = present_lists(world, state, plan)
+    plan = requests(world, state, shop.next_day, world.customers.indices)
+    lists = present_lists(world, shelf(world, state, shop.next_day), plan)
     met = behaviour.listed(plan, lists)
     other = behaviour.other_terms(world, state, met)
     terms = behaviour.taste_terms(world, state, met)

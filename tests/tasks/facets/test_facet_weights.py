@@ -5,8 +5,9 @@ import polars as pl
 import pytest
 
 from tasks import columns as c
-from tasks.facets.design import sorted_rows
+from tasks.facets.design import design_of, sorted_rows
 from tasks.facets.picture import weights_figure
+from tasks.facets.stability import steadiness
 from tasks.facets.weights import METHODS, facet_weights
 from tasks.lake.contracts import conform
 from tasks.lake.tables import FACET_WEIGHTS
@@ -166,3 +167,33 @@ def test_rows_without_a_score_are_left_out() -> None:
 def test_published_weights_are_drawn(weights: pl.DataFrame) -> None:
     assert weights_figure(weights, "logistic") is not None
     assert weights_figure(weights.with_columns(published=False), "logistic") is None
+
+
+def test_steadiness_is_the_rank_correlation_of_what_both_days_publish() -> None:
+    def day(**weights: float | None) -> pl.DataFrame:
+        return pl.DataFrame(
+            {
+                "method": "logistic",
+                c.CATEGORY_GROUP: "shoes",
+                c.ATTRIBUTE: list(weights),
+                c.WEIGHT: list(weights.values()),
+            },
+            schema_overrides={c.WEIGHT: pl.Float64},
+        ).with_columns(pl.col(c.WEIGHT).is_not_null().alias("published"))
+
+    before = day(brand=3.0, colour=2.0, size=1.0, sole=None)
+    # Ranks 3 2 1 against 3 1 2: 1 - 6 * (0 + 1 + 1) / (3 * 8) = 0.5.
+    after = day(brand=9.0, colour=1.0, size=2.0, sole=5.0)
+    assert steadiness(before, after) == pytest.approx({"logistic": 0.5})
+    assert steadiness(before, day(brand=1.0, colour=2.0)) == {}
+    assert steadiness(before.clear(), after) == {}
+
+
+def test_an_item_of_two_values_is_worth_what_the_engine_adds_for_both() -> None:
+    # A customer who prefers red by 0.5 and blue by 0.25: a red and blue item gets 0.75.
+    rows, _ = shown(customers=1)
+    cells = pl.DataFrame(
+        {"row_id": rows["row_id"][:2], c.ATTRIBUTE: "colour", "picos": [750 * 10**9, 500 * 10**9]}
+    )
+    design = design_of(rows, cells, with_score=False)
+    assert design.x[:3, 0].tolist() == [0.75, 0.5, 0.0]
