@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -174,6 +175,8 @@ def spark_session(settings: Settings) -> SparkSession:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_LOCAL_IP", settings.spark_driver_host)
+    # Workers run Python where a lake lies in a bucket: the one that has our packages.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return (
         SparkSession.builder.master(settings.spark_master)
         .appName("vitrina")
@@ -230,7 +233,7 @@ def _spark_object_store_rows(session: SparkSession, relation: Partitions) -> Any
     empty = pl.DataFrame(schema=table.stored_schema)
     rows = session.createDataFrame(empty.to_arrow(compat_level=pl.CompatLevel.oldest())).schema
     read = _reader(dict(table.stored_schema), ["dt", *filter(None, [table.part])])
-    schema = to_arrow_schema(rows)
+    schema = to_arrow_schema(rows, timezone="UTC")
 
     def batches(given: Iterator[Any]) -> Iterator[Any]:
         for batch in given:
