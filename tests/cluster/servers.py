@@ -124,29 +124,26 @@ class Cluster:
 
 
 @contextmanager
-def spark_cluster(spark_home: Path, folder: Path, more: dict[str, str]) -> Iterator[Cluster]:
-    """A master and two workers of a core each, as plain processes; `more` is environment."""
+def spark_cluster(folder: Path, more: dict[str, str]) -> Iterator[Cluster]:
+    """The cluster that `docker/spark-cluster.sh` starts; `more` is its environment too."""
     port, web_port = free_port(), free_port()
     known = Cluster(f"spark://{HOST}:{port}", web_port)
-    environment = {**os.environ, "SPARK_LOCAL_IP": HOST, "SPARK_WORKER_DIR": str(folder), **more}
-    started: list[subprocess.Popen[bytes]] = []
-
-    def launch(role: str, *words: str) -> subprocess.Popen[bytes]:
-        program = [str(spark_home / "bin" / "spark-class"), f"org.apache.spark.deploy.{role}"]
-        log = (folder / f"{len(started)}.log").open("wb")
-        server = subprocess.Popen(
-            [*program, "--host", HOST, *words], env=environment, stdout=log, stderr=log
+    own = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "SPARK_PORT": str(port),
+        "SPARK_WEB_PORT": str(web_port),
+        "SPARK_WORKER_MEMORY": "1g",
+        "SPARK_WORKER_DIR": str(folder),
+    }
+    with (folder / "log").open("wb") as log:
+        script = subprocess.Popen(
+            [str(ROOT / "docker" / "spark-cluster.sh")],
+            env={**os.environ, **own, **more},
+            stdout=log,
+            stderr=log,
         )
-        started.append(server)
-        return server
-
     try:
-        own = ("--port", str(port), "--webui-port", str(web_port))
-        wait_for(lambda: answers(port), "the Spark master", launch("master.Master", *own))
-        worker = ("--webui-port", "0", "-c", "1", "-m", "1g", known.url)
-        servers = [launch("worker.Worker", *worker) for _ in range(2)]
-        wait_for(known.has_two_workers, "the second Spark worker", servers[-1])
+        wait_for(known.has_two_workers, "the Spark cluster", script)
         yield known
     finally:
-        for server in reversed(started):
-            end(server)
+        end(script)

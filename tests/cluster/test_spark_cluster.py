@@ -72,7 +72,8 @@ def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def cluster(
     spark_home: Path, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
-    with spark_cluster(spark_home, tmp_path_factory.mktemp("spark"), store.environment()) as known:
+    assert (spark_home / "bin" / "spark-class").exists()
+    with spark_cluster(tmp_path_factory.mktemp("spark"), store.environment()) as known:
         yield known
 
 
