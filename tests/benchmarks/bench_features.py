@@ -78,8 +78,10 @@ def note(bench: Bench, prefix: str, run: Ran, events: int) -> float:
 
 def compare(bench: Bench, folder: Path, millions: float, wanted: argparse.Namespace) -> None:
     """Build one shop's last day on DuckDB and, where asked for, on Spark."""
-    settings = Settings(home=folder / f"{millions:g}M", mlflow_url="")
     seed, parameters = only(wanted.seeds, "seed"), world_named(only(wanted.worlds, "world"))
+    # A kept shop is used again only for the very world and seed that it is of.
+    name = f"{millions:g}M_{parameters.digest}_{seed}"
+    settings = Settings(home=folder / name, mlflow_url="")
     events = prepare(settings, millions, seed, parameters)
     bench.note(**{f"{millions:g}M/events": events})
     on_duckdb = note(bench, f"{millions:g}M/duckdb", built(settings, "duckdb"), events)
