@@ -124,7 +124,7 @@ class Storage:
                 table,
                 pa.RecordBatchReader.from_batches(first.schema, batches),
                 partition_by=["dt"],
-                schema_mode="merge" if _is_wider(first.column_names, table) else None,
+                schema_mode="merge" if _differs(first.column_names, table) else None,
                 commit_properties=properties,
                 mode="overwrite",
                 predicate=f"dt = '{day}'",
@@ -153,7 +153,7 @@ class Storage:
                 table,
                 data,
                 partition_by=partition_by,
-                schema_mode="merge" if _is_wider(frame.columns, table) else None,
+                schema_mode="merge" if _differs(frame.columns, table) else None,
                 commit_properties=properties,
                 **mode,
             )
@@ -185,9 +185,9 @@ def _dated(pieces: Spilled, day: date) -> Iterator[pa.Table]:
         yield dated.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
-def _is_wider(columns: Sequence[str], table: DeltaTable) -> bool:
-    stored = {field.name for field in table.schema().fields}
-    return not stored.issuperset(columns)
+def _differs(columns: Sequence[str], table: DeltaTable) -> bool:
+    """Return whether a newer version of the code has given the table a column, or is about to."""
+    return {field.name for field in table.schema().fields} != set(columns)
 
 
 def _retry(commit: Callable[[], None], name: str) -> None:

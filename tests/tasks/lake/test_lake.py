@@ -279,6 +279,15 @@ def test_a_full_disk_is_refused_before_writing(settings: Settings) -> None:
     assert not Lake(full).has_day(USER_SEGMENTS, DAY)
 
 
+def test_code_from_before_a_column_joined_still_writes(lake: Lake) -> None:
+    note = Column(pl.String, nullable=True)
+    wider = replace(USER_SEGMENTS, columns={**USER_SEGMENTS.columns, "note": note})
+    lake.write_day(wider, DAY, segments("a").with_columns(note=pl.lit("new")))
+    Lake(lake.settings).write_day(USER_SEGMENTS, DAY, segments("b", "c"))
+    rows = Lake(lake.settings).read_day(wider, DAY)
+    assert rows["note"].to_list() == [None, None]
+
+
 def test_a_new_nullable_column_joins_a_table(lake: Lake) -> None:
     lake.write_day(USER_SEGMENTS, DAY - timedelta(days=1), segments("a"))
     wider = Table(
