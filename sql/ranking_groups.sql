@@ -56,11 +56,27 @@ placed AS (
         ON known.known_day = user_segments.dt AND known.user_id = user_segments.user_id
 ),
 
+-- DISTINCT changes no row and keeps this join first: by attribute and value alone, the preferences
+-- and the items of all days would meet in billions of pairs.
+described AS (
+    SELECT DISTINCT
+        placed.group_id,
+        placed.item_id,
+        placed.known_day,
+        placed.user_id,
+        placed.category_group,
+        item_attributes.attribute,
+        item_attributes.value
+    FROM placed
+    INNER JOIN item_attributes
+        ON placed.snapshot_day = item_attributes.dt AND placed.item_id = item_attributes.item_id
+),
+
 -- Integer sums, because a sum of floats depends on its order.
 facets AS (
     SELECT
-        placed.group_id,
-        placed.item_id,
+        described.group_id,
+        described.item_id,
         max(CASE WHEN user_facets.attribute = 'brand' THEN user_facets.preference END)
             AS facet_brand,
         max(CASE WHEN user_facets.attribute = 'colour' THEN user_facets.preference END)
@@ -71,17 +87,15 @@ facets AS (
             AS facet_category,
         sum(CAST(floor(user_facets.preference * 1000000) AS BIGINT)) AS facet_ppm,
         count(*) AS facet_matches
-    FROM placed
-    INNER JOIN item_attributes
-        ON placed.snapshot_day = item_attributes.dt AND placed.item_id = item_attributes.item_id
+    FROM described
     INNER JOIN user_facets
         ON
-            placed.known_day = user_facets.dt
-            AND placed.user_id = user_facets.user_id
-            AND placed.category_group = user_facets.category_group
-            AND item_attributes.attribute = user_facets.attribute
-            AND item_attributes.value = user_facets.value
-    GROUP BY placed.group_id, placed.item_id
+            described.known_day = user_facets.dt
+            AND described.user_id = user_facets.user_id
+            AND described.category_group = user_facets.category_group
+            AND described.attribute = user_facets.attribute
+            AND described.value = user_facets.value
+    GROUP BY described.group_id, described.item_id
 ),
 
 deepest AS (
