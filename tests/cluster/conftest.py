@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster.servers import ROOT, tasks
+from tests.cluster.servers import BUCKET, ROOT, Store, tasks
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -72,6 +72,19 @@ def versitygw() -> Path:
     if built.returncode:
         pytest.skip(f"versitygw could not be built: {built.stderr[-500:]}")
     return program
+
+
+@pytest.fixture(scope="module")
+def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A running S3 server with one empty bucket, `BUCKET`."""
+    folder = tmp_path_factory.mktemp("buckets")
+    (folder / BUCKET).mkdir()
+    server = Store(versitygw, folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+BUCKET = "lake"
 HOST = "127.0.0.1"
 STARTS_SECONDS = 180
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -16,25 +15,12 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import DATA_CHECKS, ITEM_FEATURES, USER_FACETS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
-from tests.cluster.servers import ROOT, Store, tasks
+from tests.cluster.servers import BUCKET, ROOT, Store, tasks
 from tests.rows import rows
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 DAY = date(2026, 3, 1)
-BUCKET = "lake"
-
-
-@pytest.fixture(scope="module")
-def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("buckets")
-    (folder / BUCKET).mkdir()
-    server = Store(versitygw, folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture

@@ -31,12 +31,11 @@ from tasks.lake.tables import (
     USER_SEQUENCES,
 )
 from tasks.settings import Settings
-from tests.cluster.servers import Cluster, Store, spark_cluster, tasks
+from tests.cluster.servers import BUCKET, Cluster, Store, spark_cluster, tasks
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 BEFORE, DAY = date(2026, 3, 1), date(2026, 3, 2)
-BUCKET = "lake"
 COUNTED = (
     ITEM_FEATURES,
     USER_FEATURES,
@@ -54,18 +53,6 @@ DERIVED = (
     "build_features.rank_segments",
     "compute_facet_weights.write_user_facets",
 )
-
-
-@pytest.fixture(scope="module")
-def store(versitygw: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("buckets")
-    (folder / BUCKET).mkdir()
-    server = Store(versitygw, folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="module")
