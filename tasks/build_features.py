@@ -58,7 +58,7 @@ def count_interactions(day: date, settings: Settings) -> dict[str, int]:
     """Check the day, then write its counters, demand, sequences, segments; return rows by table.
 
     Raises:
-        ContractViolation: a data check is outside its hard band.
+        DataCheckFailed: a data check is outside its hard band.
         InputNotReady: a day of the windows has no events or snapshots yet, or was counted before
             its events were replaced.
     """

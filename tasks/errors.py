@@ -15,6 +15,10 @@ class ContractViolation(VitrinaError):
     """Data break a declared rule: nothing was written, and trying again cannot help."""
 
 
+class DataCheckFailed(ContractViolation):
+    """A day is unlike any usual one: a data check is outside its hard band."""
+
+
 class QualityGateFailed(VitrinaError):
     """A model is too weak, too good to be true or degenerate: the live one stays."""
 

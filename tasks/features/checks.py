@@ -20,7 +20,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.errors import ContractViolation
+from tasks.errors import DataCheckFailed
 from tasks.features.bands import OPEN, Limits, place, verdict
 from tasks.features.received import KNOWN_WEEKS, LEAST_EVENTS, Received, received
 from tasks.features.shift import by_category, by_kind, by_platform, by_price, divergence
@@ -253,10 +253,10 @@ def refuse_broken(rows: pl.DataFrame) -> None:
     """Raise when a hard band is broken.
 
     Raises:
-        ContractViolation: naming each check, its value and its band.
+        DataCheckFailed: naming each check, its value and its band.
     """
     if told := complaints(rows):
-        raise ContractViolation(f"{told}. {ACCEPTED} lets a day through that is right all the same")
+        raise DataCheckFailed(f"{told}. {ACCEPTED} lets a day through that is right all the same")
 
 
 def complaints(rows: pl.DataFrame) -> str:
@@ -275,7 +275,7 @@ def check_day(lake: Lake, day: date) -> int:
     """Record the checks of `day` and return how many were outside their usual band.
 
     Raises:
-        ContractViolation: a value is outside its hard band; the record is written all the same.
+        DataCheckFailed: a value is outside its hard band; the record is written all the same.
     """
     before = lake.read_window(DATA_CHECKS, day, Window(1, optional=True))
     rows = checked(received(lake, day), next_version(before))

@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from tasks.errors import ContractViolation, DiskFull, InputNotReady, QualityGateFailed
+from tasks.errors import (
+    ContractViolation,
+    DataCheckFailed,
+    DiskFull,
+    InputNotReady,
+    QualityGateFailed,
+)
 from tasks.lake.contracts import ACCEPTED
 from tasks.lake.tables import TABLES
 from tasks.settings import variables
@@ -24,7 +30,14 @@ GOLDEN = Path(__file__).parent / "golden"
 MAX_LINES = 80
 ERRORS = {
     error.__name__
-    for error in (InputNotReady, ContractViolation, QualityGateFailed, DiskFull, ChainIncomplete)
+    for error in (
+        InputNotReady,
+        ContractViolation,
+        DataCheckFailed,
+        QualityGateFailed,
+        DiskFull,
+        ChainIncomplete,
+    )
 }
 SECTIONS = (
     "**Reads**", "**Writes**", "**Users**", "**Runs**", "### If it fails", "**Impact**",
@@ -80,7 +93,9 @@ class TestEachDag:
         from vitrina_airflow.runbook import actions
 
         rows = actions(dags[path.stem].doc_md)
-        assert {"process killed", "timeout", "anything else"} <= set(rows)
+        events = {"process killed", "timeout", "anything else"}
+        assert events <= set(rows)
+        assert set(rows) - events <= ERRORS
         assert all(rows.values())
 
     def test_its_runbook_warns_of_mark_success(self, path: Path, dags: dict[str, Any]) -> None:

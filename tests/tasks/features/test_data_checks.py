@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import columns as c
-from tasks.errors import ContractViolation
+from tasks.errors import DataCheckFailed
 from tasks.features.bands import place, verdict
 from tasks.features.checks import (
     CHECKS,
@@ -66,7 +66,7 @@ def test_a_quiet_night_is_warned_of_and_has_no_shares() -> None:
 def test_twenty_times_the_usual_volume_is_refused_by_name_value_and_band() -> None:
     rows = checked(received(*[{}] * 21, volumes=(1,)), 1)
     complaint = r"events.event_id: volume against 7 days is 21, hard band ..20\. VITRINA_ACCEPT"
-    with pytest.raises(ContractViolation, match=complaint):
+    with pytest.raises(DataCheckFailed, match=complaint):
         refuse_broken(rows)
 
 
@@ -96,7 +96,7 @@ def test_each_share_sees_the_row_that_breaks_it(
     [({c.ITEM_ID: "unheard"}, "share not in catalogue"), ({c.PRICE: 0}, "share free")],
 )
 def test_what_one_event_may_be_a_thousand_may_not(change: dict[str, object], check: str) -> None:
-    with pytest.raises(ContractViolation, match=f"{check} is 1, hard band ..0.9"):
+    with pytest.raises(DataCheckFailed, match=f"{check} is 1, hard band ..0.9"):
         refuse_broken(checked(received(*[change] * LEAST_EVENTS), 1))
 
 
@@ -154,7 +154,7 @@ def held_against(before: Past, events: int = LEAST_EVENTS, **changed: object) ->
 def test_a_day_with_half_of_its_weekdays_events_is_ok_and_with_a_fiftieth_it_stops() -> None:
     found = of_check(held_against(past((2 * LEAST_EVENTS,) * 2)), "volume against its weekday")
     assert (found[c.VALUE], found["verdict"]) == (1 / 2, "ok")
-    with pytest.raises(ContractViolation, match=r"its weekday is 0.01, hard band 0.02\.\.20"):
+    with pytest.raises(DataCheckFailed, match=r"its weekday is 0.01, hard band 0.02\.\.20"):
         refuse_broken(held_against(past((100 * LEAST_EVENTS,) * 2)))
 
 
@@ -192,7 +192,7 @@ def test_a_column_that_is_suddenly_empty_stops_the_day(column: str) -> None:
     day = received(*[event] * LEAST_EVENTS)
     rows = checked(replace(day, past=past(shares={column: [0.0, 0.0]})), 1)
     told = rf"events.{column}: share null against its weekday is 1, hard band \.\.0.5"
-    with pytest.raises(ContractViolation, match=told):
+    with pytest.raises(DataCheckFailed, match=told):
         refuse_broken(rows)
 
 
@@ -209,7 +209,7 @@ OTHERS = {
 @pytest.mark.parametrize("column", SHIFTS)
 def test_a_day_with_nothing_of_what_its_weekday_had_is_stopped(column: str) -> None:
     told = rf"events.{column}: shift from its weekday is 1, hard band \.\.0.6"
-    with pytest.raises(ContractViolation, match=told):
+    with pytest.raises(DataCheckFailed, match=told):
         refuse_broken(held_against(past(), **OTHERS[column]))
 
 

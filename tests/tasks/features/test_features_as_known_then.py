@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tasks import columns as c
 from tasks.build_features import count_interactions, rank_segments, write_daily_counts
-from tasks.errors import ContractViolation, InputNotReady
+from tasks.errors import DataCheckFailed, InputNotReady
 from tasks.lake.contracts import Table
 from tasks.lake.lake import WHOLE, Lake
 from tasks.lake.tables import (
@@ -239,7 +239,7 @@ def test_a_broken_check_is_recorded_and_stops_the_day_before_anything_is_counted
     dated_ahead: Settings,
 ) -> None:
     for _ in range(2):
-        with pytest.raises(ContractViolation, match="share after receipt is 1, hard band"):
+        with pytest.raises(DataCheckFailed, match="share after receipt is 1, hard band"):
             count_interactions(DAY, dated_ahead)
     lake = Lake(dated_ahead)
     assert not any(lake.has_day(table, DAY) for table in WRITTEN)
