@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate-candidates": "tasks.candidates.command",
     "index-items": "tasks.boost.index_command",
     "explain-boost": "tasks.boost.explain_command",
+    "explain-ranking": "tasks.ranker.explain_command",
 }
 """Sub-commands whose modules bring `add_arguments(parser)` and `run(args, settings)`."""
 

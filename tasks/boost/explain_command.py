@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 
 from tasks import columns as c
 from tasks.arguments import a_day
@@ -14,11 +13,10 @@ from tasks.boost.known import known_on
 from tasks.boost.page import boost_page
 from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
-from tasks.report.page import Section, text, write_html
+from tasks.report.page import Section, text, write_private
 from tasks.settings import Settings
 
 TITLE = "The search engine's answer"
-OF_A_PERSON = 0o600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +34,8 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     engines = (answer_section(explained, settings),) if settings.search.url else ()
     page = boost_page(explained, engines)
     print(text(page))
-    told = f"{args.user}\n{args.query}\n{args.category}"
-    stem = f"boost-{hashlib.sha256(told.encode()).hexdigest()[:12]}-"
-    print(f"The same as a page: {write_html(page, settings, stem, OF_A_PERSON)}")
+    about = (args.user, args.query, str(args.category))
+    print(f"The same as a page: {write_private(page, settings, 'boost', about)}")
 
 
 def answer_section(explained: Explanation, settings: Settings) -> Section:

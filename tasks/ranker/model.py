@@ -106,12 +106,9 @@ def score(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.Series:
     return pl.Series(c.SCORE, model.predict(pool, thread_count=threads), dtype=pl.Float64)
 
 
-def shap_values(
-    model: CatBoost, rows: pl.DataFrame, limit: int, seed: int, threads: int
-) -> pl.DataFrame:
-    """Return SHAP values of a sample of rows: one column per feature."""
-    sample = rows.sample(min(limit, rows.height), seed=seed)
-    pool = Pool(features(sample).to_pandas(), cat_features=list(CATEGORIES))
+def shap_values(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
+    """Return the rows' SHAP values, in their order: one column per feature."""
+    pool = Pool(features(rows).to_pandas(), cat_features=list(CATEGORIES))
     values = model.get_feature_importance(pool, type="ShapValues", thread_count=threads)
     return pl.DataFrame(values[:, :-1], schema=list(NAMES))
 

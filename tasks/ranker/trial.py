@@ -138,8 +138,9 @@ def _scored(lists: pl.DataFrame, rivals: Sequence[Rival], settings: Settings) ->
 
 def explain(model: CatBoost, lists: pl.DataFrame, settings: Settings) -> Fitted:
     """Return the model with SHAP values of a sample of the held-out rows."""
-    options, seed = settings.ranker, seed_for(settings, "shap")
-    values = ranker.shap_values(model, lists, options.shap_rows, seed, settings.threads)
+    size = min(settings.ranker.shap_rows, lists.height)
+    sample = lists.sample(size, seed=seed_for(settings, "shap"))
+    values = ranker.shap_values(model, sample, settings.threads)
     return Fitted(model, ranker.shap_shares(values), values)
 
 

@@ -7,6 +7,8 @@ gap and never fails on one.
 from __future__ import annotations
 
 import base64
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -24,6 +26,7 @@ TEMPLATE_FOLDER = Path(__file__).parent
 TEMPLATE = "page.html.j2"
 MAX_ROWS = 60
 NOTHING = "-"
+OF_ITS_OWNER = 0o600
 MARKED = ("missing", "failed", "stale", "superseded", "none")
 """Cells that the page colours."""
 
@@ -179,6 +182,19 @@ def data_uri(figure: Figure) -> str:
     from tasks.report.figures import png
 
     return "data:image/png;base64," + base64.b64encode(png(figure)).decode()
+
+
+def write_private(page: Page, settings: Settings, kind: str, about: Sequence[str]) -> Path:
+    """Write a page about a person, which its owner alone may read, and return where.
+
+    Args:
+        page: the page.
+        settings: name the folder.
+        kind: begins the file's name.
+        about: who and what; only a digest of it is in the file's name.
+    """
+    digest = hashlib.sha256("\n".join(about).encode()).hexdigest()[:12]
+    return write_html(page, settings, f"{kind}-{digest}-", OF_ITS_OWNER)
 
 
 def write_html(page: Page, settings: Settings, stem: str = "", mode: int = 0o666) -> Path:

@@ -42,7 +42,7 @@ def test_scoring_looks_at_features_only(groups: pl.DataFrame, quick: Settings) -
 
 def shares(rows: pl.DataFrame, settings: Settings) -> dict[str, float]:
     model = ranker.fit(rows, settings.ranker, seed=5, threads=2)
-    found = ranker.shap_shares(ranker.shap_values(model, rows, 1000, 0, 2))
+    found = ranker.shap_shares(ranker.shap_values(model, rows, 2))
     return dict(found.select("feature", "share").iter_rows())
 
 
@@ -56,7 +56,7 @@ def test_what_only_drives_the_position_is_not_learnt(quick: Settings) -> None:
 
 def test_shap_shares_sum_to_one_and_name_families(groups: pl.DataFrame, quick: Settings) -> None:
     model = ranker.fit(groups, quick.ranker, seed=5, threads=2)
-    found = ranker.shap_shares(ranker.shap_values(model, groups, 200, 0, 2))
+    found = ranker.shap_shares(ranker.shap_values(model, groups, 2))
     assert found["share"].sum() == pytest.approx(1.0)
     assert dict(found.select("feature", "family").iter_rows())["facet_brand"] == "facets"
 
