@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 LAST_DAY = date(2026, 9, 30)
 DAYS = 30
 CUSTOMERS, ITEMS = 3_000, 1_500
-LISTING_DAYS = 17
 GAIN = "p_cart_if_examined"
 CENTRED_LOSS = "QueryRMSE"
 
@@ -39,7 +38,7 @@ def groups_with_truth(settings: Settings, world: str, seed: int) -> pl.DataFrame
     truth, first = settings.home / "truth", LAST_DAY - timedelta(days=DAYS - 1)
     told = replace(world_named(world), truth_sample=1.0)
     simulate(settings.landing, truth, first, DAYS, CUSTOMERS, ITEMS, seed, parameters=told)
-    load_history(first, LAST_DAY - timedelta(days=1), LISTING_DAYS, settings)
+    load_history(first, LAST_DAY - timedelta(days=1), settings.ranker.listing_days, settings)
     for dag, step in (("build_features", "ingest"), ("retrain_ranker", "build_groups")):
         run_dag(dag, LAST_DAY, settings, step)
     groups = Lake(settings).read_day(RANKING_GROUPS, LAST_DAY)
