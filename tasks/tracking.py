@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from tasks.settings import Settings, without_login
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    from mlflow.tracking import MlflowClient
 
     from tasks.lake.ledger import Record
 
@@ -176,8 +179,7 @@ def model_run(settings: Settings) -> Iterator[bool]:
         return
     import mlflow
 
-    mlflow.set_tracking_uri(settings.tracking_url)
-    mlflow.set_registry_uri(settings.tracking_url)
+    client(settings.tracking_url)
     with mlflow.start_run(run_id=run.run_id):
         yield True
 
@@ -269,20 +271,47 @@ class Rest:
         return parsed
 
 
+def client(url: str) -> MlflowClient:
+    """Return MLflow's client of a server or a sqlite file, in this process the one that is meant.
+
+    With a file, what a server once stored is read beside it: that server need not run.
+    """
+    import mlflow
+
+    mlflow.set_tracking_uri(url)
+    mlflow.set_registry_uri(url)
+    if not url.startswith("http"):
+        _read_without_server(artifacts_beside(url))
+    return mlflow.MlflowClient()
+
+
+def artifacts_beside(url: str) -> Path:
+    """Return the folder of artefacts that belongs to a sqlite file."""
+    return Path(url.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
+
+
+def _read_without_server(folder: Path) -> None:
+    """Let `mlflow-artifacts:` addresses, which a server hands out, mean files of this folder."""
+    from mlflow.store.artifact import artifact_repository_registry as known
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    def local(uri: str, **_: object) -> LocalArtifactRepository:
+        return LocalArtifactRepository((folder / urlsplit(uri).path.lstrip("/")).as_uri())
+
+    known._artifact_repository_registry.register("mlflow-artifacts", local)
+
+
 class Local:
     """A sqlite store, through MLflow's own client; for work without a server."""
 
     def __init__(self, url: str) -> None:
-        from mlflow.tracking import MlflowClient
-
         self._url = url
-        self._artifacts = Path(url.removeprefix("sqlite:///")).parent / "mlartifacts"
-        self._client = MlflowClient(tracking_uri=url)
+        self._client = client(url)
 
     def create(self, experiment: str, name: str, tags: dict[str, str]) -> str:
         """Open a run and return its id."""
         found = self._client.get_experiment_by_name(experiment)
-        folder = self._artifacts.resolve().as_uri()
+        folder = artifacts_beside(self._url).as_uri()
         number = (
             found.experiment_id if found else self._client.create_experiment(experiment, folder)
         )

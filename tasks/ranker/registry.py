@@ -120,12 +120,9 @@ class MLflowRegistry:
     """Versions in MLflow's registry, in CatBoost's own format."""
 
     def __init__(self, settings: Settings) -> None:
-        from mlflow.tracking import MlflowClient
-
         self._settings = settings
         self._name = settings.ranker.model_name
-        url = settings.tracking_url
-        self._client = MlflowClient(tracking_uri=url, registry_uri=url)
+        self._client = tracking.client(settings.tracking_url)
 
     def save(self, model: CatBoost, day: date, through: date, example: pd.DataFrame) -> str:
         """Store a model as the next version and return its number."""
@@ -159,8 +156,6 @@ class MLflowRegistry:
         """Return the model of a version."""
         import mlflow
 
-        mlflow.set_tracking_uri(self._settings.tracking_url)
-        mlflow.set_registry_uri(self._settings.tracking_url)
         return mlflow.catboost.load_model(f"models:/{self._name}/{number}")
 
     def version(self, number: str) -> Version | None:

@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
+    command += ["--artifacts-destination", str(folder / "mlartifacts"), "--serve-artifacts"]
     # Its seven processes for scheduled evaluations are of no use here.
     alone = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "log").open("w") as log:
@@ -151,6 +151,31 @@ def test_nothing_is_tracked_when_the_address_is_empty(settings: Settings) -> Non
         tracking.metric("auc", 0.5)
         assert run is None
         assert tracking.run_id() is None
+
+
+WITHOUT_SERVER = """
+import sys
+from pathlib import Path
+from tasks import tracking
+client = tracking.client(sys.argv[1])
+print(Path(client.download_artifacts(sys.argv[2], "told.txt")).read_text())
+client.log_text(sys.argv[2], "more", "more.txt")
+"""
+
+
+def test_what_a_server_stored_is_read_without_it(
+    server: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    served = tracking.client(server)
+    run = served.create_run(served.create_experiment("served")).info
+    served.log_text(run.run_id, "told", "told.txt")
+    assert run.artifact_uri.startswith("mlflow-artifacts:/")
+    folder = next(tmp_path_factory.getbasetemp().glob("mlflow*"))
+    # A process of its own, since MLflow keeps the way to a run's files once it was found.
+    command = [sys.executable, "-c", WITHOUT_SERVER, f"sqlite:///{folder}/mlflow.db", run.run_id]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "told\n"
+    assert {file.path for file in served.list_artifacts(run.run_id)} == {"told.txt", "more.txt"}
 
 
 def test_a_data_task_does_not_import_mlflow(server: str, tmp_path: Path) -> None:
