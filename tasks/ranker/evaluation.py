@@ -7,7 +7,7 @@ listings, whose positions are random, no figure owes anything to position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -38,6 +38,7 @@ REPEATS = "own repeats"
 ALL = "all"
 TOP = 10
 NEW_DAYS = 14
+SHORT_LIST = 20
 # Resampling fewer customers than this says how alike they are, not how sure the mean is.
 LEAST_CUSTOMERS = 10
 WARM = "is_warm"
@@ -87,9 +88,17 @@ def base_orders(orders: Sequence[str]) -> list[str]:
 def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     """Yield each slice's name and rows, the whole first; empty ones are left out."""
     yield ALL, groups
-    for platform in groups[c.PLATFORM].unique().sort():
-        yield f"platform={platform}", groups.filter(pl.col(c.PLATFORM) == platform)
-    named = {"warm": pl.col(WARM), "cold": ~pl.col(WARM), "shuffled": pl.col("is_shuffled")}
+    for column in (c.PLATFORM, c.CATEGORY_GROUP):
+        for value in groups[column].drop_nulls().unique().sort():
+            yield f"{column}={value}", groups.filter(pl.col(column) == value)
+    is_short = pl.len().over(c.GROUP_ID) <= SHORT_LIST
+    named = {
+        "warm": pl.col(WARM),
+        "cold": ~pl.col(WARM),
+        "shuffled": pl.col("is_shuffled"),
+        f"lists of {SHORT_LIST} or fewer": is_short,
+        f"lists of more than {SHORT_LIST}": ~is_short,
+    }
     for name, rule in named.items():
         if (rows := groups.filter(rule)).height:
             yield name, rows
@@ -108,7 +117,8 @@ def measured(
     """
     ndcg = ndcg_by_group(groups, orders, options.cutoff)
     rows = [_of_slice(name, part, ndcg, orders, options, seed) for name, part in slices(groups)]
-    return pl.concat([pl.DataFrame(schema=METRICS), *rows, _of_top(groups, orders)])
+    whole = [_of_whole(groups, orders, found) for found in (carts_found, top_of_lists)]
+    return pl.concat([pl.DataFrame(schema=METRICS), *rows, *whole])
 
 
 def _of_slice(
@@ -144,11 +154,28 @@ def _counts(part: pl.DataFrame, ndcg: pl.DataFrame) -> list[tuple[str, float]]:
     ]
 
 
-def _of_top(groups: pl.DataFrame, orders: Sequence[str]) -> pl.DataFrame:
-    found = {order: top_of_lists(groups, order) for order in orders}
+def _of_whole(
+    groups: pl.DataFrame,
+    orders: Sequence[str],
+    found: Callable[[pl.DataFrame, str], dict[str, float]],
+) -> pl.DataFrame:
     return _frame(
-        [_number(order, ALL, *entry) for order, top in found.items() for entry in top.items()]
+        [_number(order, ALL, *entry) for order in orders for entry in found(groups, order).items()]
     )
+
+
+def carts_found(groups: pl.DataFrame, order: str) -> dict[str, float]:
+    """Return MRR of a list's first cart and the share of its carts in the first ten.
+
+    Averaged over lists with a cart; empty without one.
+    """
+    rank = pl.col(c.RANK).cast(pl.Float64)
+    carts = groups.select(c.GROUP_ID, c.LABEL, ranks(groups, order)).filter(pl.col(c.LABEL) == 1)
+    by_group = carts.group_by(c.GROUP_ID).agg(
+        (1 / rank.min()).alias("mrr"), (rank <= TOP).mean().alias(f"recall@{TOP}")
+    )
+    means = by_group.sort(c.GROUP_ID).drop(c.GROUP_ID).mean().row(0, named=True)
+    return {name: value for name, value in means.items() if value is not None}
 
 
 def top_of_lists(groups: pl.DataFrame, order: str) -> dict[str, float]:

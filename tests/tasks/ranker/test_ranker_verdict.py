@@ -8,6 +8,7 @@ import pytest
 
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker import evaluation as ev
+from tasks.ranker.measure import tie_breaks
 from tasks.ranker.registry import Version, registry_of
 from tasks.ranker.verdict import Past, Verdict, decision_row, judged
 from tasks.settings import Settings
@@ -184,6 +185,40 @@ def test_an_incumbent_that_the_registry_lost_is_not_compared(
     second = verdict_on(groups, quick, past)
     assert second.incumbent is None
     assert second.decision.verdict == "pass"
+
+
+def test_mrr_and_recall_of_carts_are_those_of_a_hand_worked_pair_of_lists() -> None:
+    # Ranks of the carts: 2 and 11 in the first list, 4 in the second, none in the third.
+    lists = pl.DataFrame(
+        {
+            "group_id": ["g"] * 12 + ["h"] * 5 + ["i"] * 3,
+            "item_id": [f"i{number:02d}" for number in (*range(12), *range(5), *range(3))],
+            "label": [int(n in (1, 10)) for n in range(12)] + [0, 0, 0, 1, 0] + [0, 0, 0],
+            "order": [-float(n) for n in (*range(12), *range(5), *range(3))],
+        }
+    )
+    found = ev.carts_found(lists.with_columns(tie_breaks(lists)), "order")
+    assert found == {"mrr": (1 / 2 + 1 / 4) / 2, "recall@10": (1 / 2 + 1) / 2}
+    without = lists.with_columns(tie_breaks(lists), label=pl.lit(0))
+    assert ev.carts_found(without, "order") == {}
+
+
+def test_there_is_a_slice_by_platform_category_group_and_length_of_list() -> None:
+    lists = pl.DataFrame({"group_id": ["g"] * 21 + ["h"] * 2}).with_columns(
+        platform=pl.when(pl.col("group_id") == "g").then(pl.lit("web")).otherwise(pl.lit("ios")),
+        category_group=pl.when(pl.col("group_id") == "g").then(pl.lit("bags")),
+        is_warm=pl.lit(True),
+        is_shuffled=pl.lit(False),
+    )
+    assert {name: rows.height for name, rows in ev.slices(lists)} == {
+        "all": 23,
+        "platform=ios": 2,
+        "platform=web": 21,
+        "category_group=bags": 21,
+        "warm": 23,
+        "lists of 20 or fewer": 2,
+        "lists of more than 20": 21,
+    }
 
 
 def test_a_slice_of_few_customers_has_a_value_and_no_interval(
