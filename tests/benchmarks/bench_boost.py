@@ -210,13 +210,14 @@ def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[st
     """Return each shelf's E-NDCG@60 by arm, and what the guards did to the boost."""
     today = morning(shop, pl.DataFrame(schema=SCHEMA))
     known = known_on(Lake(settings), shop.next_day - timedelta(days=1), settings)
-    rows, told = None, {}
+    rows, told = None, dict[str, float]()
     for arm, options in ORDERS.items():
         lists = lists_of(known, today, options)
         order = lists.rows.select(REQUEST, c.ITEM_ID, -pl.col(c.RANK).cast(pl.Float64).alias(arm))
         rows = lists.rows.drop(c.RANK, BASE_RANK) if rows is None else rows
         rows = rows.join(order.rename({order.columns[-1]: arm}), on=[REQUEST, c.ITEM_ID])
-        told |= {f"{arm}_{name}": lists.report[name].mean() for name in ("strength", "overlap")}
+        means = lists.report.select("strength", "overlap").mean().row(0, named=True)
+        told |= {f"{arm}_{name}": value for name, value in means.items()}
     assert rows is not None
     whole = rows.with_columns(pl.col(REQUEST).alias(c.LISTING_ID)).with_columns(
         pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(c.LISTING_ID).alias(c.POSITION)
@@ -303,7 +304,7 @@ def note_groups(bench: Bench, world: str, rows: pl.DataFrame) -> None:
     for name in names:
         alone = name.replace(BOOST, ALONE, 1)
         gain = paired_gains(rows, name, [alone], DRAWS, seed=0)[alone]
-        bench.note(**{f"{world}/{alone}": round(float(rows[alone].mean() or 0), 4)})
+        bench.note(**{f"{world}/{alone}": round(rows.select(alone).mean().item() or 0.0, 4)})
         bench.intervals(f"{world}/boost_over", {alone: gain}, "+.4f")
 
 
@@ -319,13 +320,9 @@ def main() -> None:
         for seed in wanted.seeds:
             with bench.timed(f"{world}/{seed}"):
                 found.append(tried(world, seed))
-            bench.note(
-                **{
-                    f"{world}/{seed}/{name}": round(value, 3)
-                    for name, value in found[-1][2].items()
-                }
-            )
-        ndcg, rows = (pl.concat(part[place] for part in found) for place in (0, 1))
+            for name, value in found[-1][2].items():
+                bench.note(**{f"{world}/{seed}/{name}": round(value, 3)})
+        ndcg, rows = pl.concat(one[0] for one in found), pl.concat(one[1] for one in found)
         note(bench, f"{world}/E-NDCG@60", ndcg, list(ORDERS))
         for outcome in OUTCOMES:
             note(bench, world, rows, [f"{arm}/{outcome}" for arm in ARMS])

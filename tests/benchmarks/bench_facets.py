@@ -187,7 +187,7 @@ def _coverage(rows: pl.DataFrame) -> str:
     if rows.is_empty():
         return "no trial"
     low, high = rows["found_low"], rows["found_high"]
-    above, below = (low > 0).sum(), (high < 0).sum()
+    above, below = int((low > 0).sum()), int((high < 0).sum())
     covers = 1 - (above + below) / rows.height
     return f"{covers:.3f} of {rows.height}, {above} above, {below} below"
 

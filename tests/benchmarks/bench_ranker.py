@@ -67,7 +67,16 @@ def linear_scores(rows: pl.DataFrame, lists: pl.DataFrame) -> pl.Series:
     x, scales = standardised(rows)
     listing = rows[c.GROUP_ID].rle_id().cast(pl.Int64).to_numpy()
     label, offset = rows[c.LABEL].cast(pl.Float64), rows["log_examination"]
-    design = Design((), x, label.to_numpy(), offset.to_numpy(), listing, listing, 0)
+    design = Design(
+        names=(),
+        x=x,
+        y=label.to_numpy(),
+        offset=offset.to_numpy(),
+        listing=listing,
+        item=listing,
+        block=listing,
+        users=rows[c.USER_ID].n_unique(),
+    )
     coefficients = penalised_fit(within_listing, design, np.full(x.shape[1], RIDGE))
     return pl.Series(LINEAR, standardised(lists, scales)[0] @ coefficients)
 

@@ -168,7 +168,7 @@ def calibration(rows: pl.DataFrame, model: str) -> str:
     tenth = (pl.col("expected").cum_sum() / pl.col("expected").sum() * 10).floor().clip(0, 9)
     parts = ordered.group_by(tenth.alias("tenth")).agg(pl.col("expected", c.LABEL).sum())
     ratio = (parts.sort("tenth")[c.LABEL] / parts.sort("tenth")["expected"]).round(2)
-    overall = rows[c.LABEL].sum() / ordered["expected"].sum()
+    overall = float(rows[c.LABEL].sum()) / float(ordered["expected"].sum())
     return f"{overall:.3f}; tenths {' '.join(map(str, ratio))}"
 
 
