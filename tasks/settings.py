@@ -375,7 +375,7 @@ class Ranker(Section):
     permutations: int = Field(
         5, ge=1, le=100, description="orders YetiRank draws per tree and group"
     )
-    learning_rate: float = Field(0.04, gt=0, le=1, description="step of boosting")
+    learning_rate: float = Field(0.07, gt=0, le=1, description="step of boosting")
     shap_rows: int = Field(2000, ge=10, le=1_000_000, description="rows that SHAP explains")
     margin: float = Field(0.005, ge=0, le=0.1, description="NDCG@60 loss that the gate calls a tie")
     min_customers: int = Field(

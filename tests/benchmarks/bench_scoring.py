@@ -1,0 +1,163 @@
+"""How fast the ranker scores and trains: `make bench-scoring`; reach: a request in 10 ms.
+
+scoring   one request of each of `ITEMS` items, every feature of the ranker, one thread: p50 and p99
+          of `CALLS` calls from a frame as the tasks score and from arrays as a service holds them;
+          of `SLOW_CALLS` by the Python that CatBoost exports
+training  seconds and peak memory at each of --rows, a process of its own for each; rows are drawn,
+          in groups of `GROUP`, as the nightly training set's are after the draw of negatives
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from catboost import CatBoost, FeaturesData, Pool  # noqa: E402
+
+from tasks import columns as c  # noqa: E402
+from tasks.ranker import model as ranker  # noqa: E402
+from tasks.ranker.features import CATEGORIES, NAMES, NUMBERS  # noqa: E402
+from tasks.settings import Ranker  # noqa: E402
+from tests.benchmarks.measure import Bench, circumstances, numbers  # noqa: E402
+
+ITEMS = (300, 1_000)
+CALLS, SLOW_CALLS, WARM_UP = 300, 20, 2
+TRAINED = 20_000
+GROUP = 12
+VALUES = 12
+SEED = 7
+TRAIN = "--train"
+
+
+def drawn(rows: int) -> pl.DataFrame:
+    """Return training rows whose carts follow two of the features."""
+    chance = np.random.default_rng(SEED)
+    values = chance.random((rows, len(NUMBERS)), dtype=np.float32)
+    frame = pl.DataFrame(values, schema=list(NUMBERS))
+    odds = 4 * values[:, 0] + 2 * values[:, 1] - 6
+    names = pl.Series([f"value{number}" for number in range(VALUES)])
+    place = np.arange(rows)
+    return frame.with_columns(
+        pl.Series(c.GROUP_ID, place // GROUP).cast(pl.String).alias(c.GROUP_ID),
+        pl.Series(c.ITEM_ID, place % GROUP).cast(pl.String).alias(c.ITEM_ID),
+        pl.Series(c.LABEL, chance.random(rows) < 1 / (1 + np.exp(-odds))).cast(pl.Int64),
+        pl.Series("log_examination", -chance.random(rows)),
+        *(names.gather(chance.integers(0, VALUES, rows)).alias(name) for name in CATEGORIES),
+    )
+
+
+def by_frame(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
+    """Return a call that scores a frame."""
+    return lambda: ranker.score(model, rows, threads=1)
+
+
+def by_arrays(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
+    """Return a call that scores a matrix of numbers and one of categories."""
+    known = ranker.features(rows)
+    told = [[text.encode() for text in row] for row in known.select(CATEGORIES).iter_rows()]
+    values = known.select(NUMBERS).to_numpy()
+    categories = np.array(told, dtype=object)
+    return lambda: model.predict(
+        FeaturesData(values, categories, list(NUMBERS), list(CATEGORIES)), thread_count=1
+    )
+
+
+def by_export(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
+    """Return a call of CatBoost's exported Python, which needs nothing installed."""
+    known = ranker.features(rows)
+    # What is exported knows the categories of these rows, and no others.
+    pool = Pool(known.to_pandas(), cat_features=list(CATEGORIES))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "exported.py"
+        model.save_model(str(path), format="python", pool=pool)
+        spec = spec_from_file_location("exported", path)
+        if spec is None or spec.loader is None:
+            raise ImportError(path)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    values = known.select(NUMBERS).rows()
+    categories = known.select(CATEGORIES).rows()
+    pairs = list(zip(values, categories, strict=True))
+    return lambda: [module.apply_catboost_model(*pair) for pair in pairs]
+
+
+FORMS: dict[str, Callable[[CatBoost, pl.DataFrame], Callable[[], object]]] = {
+    "frame": by_frame,
+    "arrays": by_arrays,
+    "exported": by_export,
+}
+
+
+def milliseconds(call: Callable[[], object], calls: int) -> str:
+    """Return p50 and p99 of a call."""
+    spent = []
+    for _ in range(WARM_UP + calls):
+        started = time.perf_counter()
+        call()
+        spent.append(1000 * (time.perf_counter() - started))
+    p50, p99 = np.percentile(spent[WARM_UP:], [50, 99])
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+
+
+def note_scoring(bench: Bench) -> None:
+    """Record each form's times, and that all give the same scores."""
+    model = ranker.fit(drawn(TRAINED), Ranker(), SEED, threads=2)
+    for items in ITEMS:
+        rows = drawn(items)
+        wanted = np.asarray(by_frame(model, rows)())
+        for name, form in FORMS.items():
+            call = form(model, rows)
+            np.testing.assert_allclose(np.asarray(call()), wanted, atol=1e-6)
+            calls = SLOW_CALLS if form is by_export else CALLS
+            bench.note(**{f"{items} items/{name}": milliseconds(call, calls)})
+
+
+def train(rows: int) -> None:
+    """Print the seconds of one fit and the most memory that this process has held."""
+    frame = drawn(rows)
+    started = time.perf_counter()
+    ranker.fit(frame, Ranker(), SEED, threads=2)
+    seconds = round(time.perf_counter() - started, 1)
+    print(json.dumps({"seconds": seconds, **circumstances()}))
+
+
+def note_training(bench: Bench, rows: int) -> None:
+    """Record a training in a process of its own."""
+    command = [sys.executable, __file__, TRAIN, str(rows)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    bench.note(**{f"{rows:,} rows/{name}": found[name] for name in ("seconds", "peak_gb")})
+
+
+def main() -> None:
+    """Print times of scoring and of training."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=numbers, default=numbers("1000000,10000000"))
+    parser.add_argument(TRAIN, type=int, help=argparse.SUPPRESS)
+    wanted, bench = parser.parse_args(), Bench("scoring")
+    if wanted.train:
+        return train(wanted.train)
+    bench.note(features=len(NAMES), trees=Ranker().iterations)
+    note_scoring(bench)
+    for rows in wanted.rows:
+        note_training(bench, rows)
+    bench.finish()
+    return None
+
+
+if __name__ == "__main__":
+    main()
