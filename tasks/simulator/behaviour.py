@@ -95,15 +95,21 @@ def _unlisted(day: date, who: Ints, item: Ints, turn: Ints, second: Ints) -> Enc
     )
 
 
-def mailing_visits(world: World, shelf: Shelf, day: date, mailed: Ints) -> Encounters:
-    """Return the visits that letters sent on `day` bring: the best item of what interests most.
+def best_of_interest(world: World, shelf: Shelf, day: date, who: Ints) -> Ints:
+    """Return the best item of the shop's present order in what interests each most; -1 for none."""
+    if not len(who):
+        return who
+    best: Ints = shelf.best[np.argmax(interests(world, day, who), axis=1), 0]
+    return best
+
+
+def mailing_visits(world: World, day: date, mailed: Ints, item: Ints) -> Encounters:
+    """Return the visits to `item` that letters sent on `day` bring.
 
     On the day itself a letter only brings visits; whom it annoys comes less often afterwards.
     """
     if not len(mailed):
         return _unlisted(day, mailed, mailed, mailed, mailed)
-    category = np.argmax(interests(world, day, mailed), axis=1)
-    item = shelf.best[category, 0]
     chance = world.parameters.visit_after_mailing * np.exp(world.customers.mailing_effect[mailed])
     drawn = world.draws.uniform(Stream.MAILING, mailed, day.toordinal(), 1)
     second = 43_200 + (

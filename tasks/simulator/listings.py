@@ -8,6 +8,7 @@ ranked ones have slots filled with an item drawn evenly from those that were not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -25,6 +26,9 @@ RANKED, SHUFFLED = "ranked", "shuffled"
 _KIND, _HAS_SLOTS, _FIRST_ITEM, _NEXT_ITEM, _FIRST_SLOT = range(5)
 CHUNK = 20_000
 _TOP = 2
+
+
+_SLOT = (c.LISTING_ID, c.POSITION, c.ITEM_ID)
 
 
 @dataclass(frozen=True)
@@ -204,12 +208,17 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
         ValueError: a listing was not asked for, an item is not of this shop, or a list shows one
             item twice, two in one slot, or one above the first.
     """
-    refuse_impossible(world, frame)
     known = pl.DataFrame({c.LISTING_ID: listing_ids(world, plan), "request": np.arange(len(plan))})
     rows = frame.join(known, on=c.LISTING_ID, how="left").sort("request", c.POSITION)
+    strange = {
+        "what was not asked for": pl.col("request").is_null(),
+        "an unknown item": ~pl.col(c.ITEM_ID).is_in(world.catalogue.ids.implode()),
+        "a position below 1": ~(pl.col(c.POSITION) >= 1),
+        "two items in one slot": pl.struct(c.LISTING_ID, c.POSITION).is_duplicated(),
+        "an item twice": pl.struct(c.LISTING_ID, c.ITEM_ID).is_duplicated(),
+    }
+    _refuse(rows, strange, "lists show", _SLOT)
     item = rows[c.ITEM_ID].str.slice(1).cast(pl.Int64).to_numpy()
-    if rows["request"].null_count():
-        raise ValueError("lists name a listing that was not asked for")
     return Lists(
         rows["request"].to_numpy(),
         rows[c.POSITION].cast(pl.Int64).to_numpy(),
@@ -220,19 +229,34 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
     )
 
 
-def refuse_impossible(world: World, frame: pl.DataFrame) -> None:
-    """Raise ValueError, with count and example, where no list could look like this."""
+def refuse_unsold(world: World, plan: Requests, lists: Lists) -> None:
+    """Raise ValueError, with count and example, where the shop could not have shown this."""
+    is_stocked = world.catalogue.in_stock(plan.day)[lists.item]
+    is_short = np.bincount(lists.request, minlength=len(plan)) <= plan.length
     strange = {
-        "an unknown item": ~pl.col(c.ITEM_ID).is_in(world.catalogue.ids.implode()),
-        "a position below 1": ~(pl.col(c.POSITION) >= 1),
-        "two items in one slot": pl.struct(c.LISTING_ID, c.POSITION).is_duplicated(),
-        "an item twice": pl.struct(c.LISTING_ID, c.ITEM_ID).is_duplicated(),
+        "an item out of stock": pl.lit(pl.Series(~is_stocked)),
+        "more items than asked for": pl.lit(pl.Series(~is_short[lists.request])),
     }
+    _refuse(lists_frame(world, plan, lists), strange, "lists show", _SLOT)
+
+
+def refuse_strange_letters(world: World, letters: pl.DataFrame) -> None:
+    """Raise ValueError, with count and example, where nobody could be sent such a letter."""
+    strange = {"nobody this shop knows": ~pl.col(c.USER_ID).is_in(world.customers.ids.implode())}
+    _refuse(letters, strange, "letters to", (c.USER_ID,))
+    if c.ITEM_ID in letters.columns:
+        strange = {"an unknown item": ~pl.col(c.ITEM_ID).is_in(world.catalogue.ids.implode())}
+        _refuse(letters, strange, "letters show", (c.ITEM_ID,))
+
+
+def _refuse(
+    rows: pl.DataFrame, strange: Mapping[str, pl.Expr], who: str, shown: tuple[str, ...]
+) -> None:
     for what, is_strange in strange.items():
-        rows = frame.filter(is_strange.fill_null(True))
-        if rows.height:
-            shown = rows.select(c.LISTING_ID, c.POSITION, c.ITEM_ID).row(0)
-            raise ValueError(f"lists show {what} in {rows.height} rows, e.g. {shown}")
+        found = rows.filter(is_strange.fill_null(True))
+        if found.height:
+            example = found.select(shown).row(0)
+            raise ValueError(f"{who} {what} in {found.height} rows, e.g. {example}")
 
 
 def _optional(rows: pl.DataFrame, column: str, absent: str | bool | float) -> pl.Series:

@@ -22,7 +22,7 @@ from tasks.simulator.customers import user_ids
 from tasks.simulator.draws import Floats, Ints, Stream
 from tasks.simulator.events import SCHEMA, event_keys, midnight
 from tasks.simulator.faults import accounts, deliveries, rush
-from tasks.simulator.shop import user_indices
+from tasks.simulator.shop import indices_of
 from tasks.simulator.world import World
 
 Frames = dict[str, pl.DataFrame]
@@ -175,7 +175,7 @@ def _empty_night(night: Night, events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _clock_skew(night: Night, events: pl.DataFrame) -> pl.DataFrame:
-    drawn = pl.lit(pl.Series(night.drawn(user_indices(events[c.USER_ID]))))
+    drawn = pl.lit(pl.Series(night.drawn(indices_of(events[c.USER_ID]))))
     ts = pl.col(c.TS)
     since_reset = pl.lit(RESET, SCHEMA[c.TS]) + (ts - ts.dt.truncate("1d"))
     shown = pl.when(drawn < FEW).then(ts + FAST).when(drawn < 2 * FEW).then(since_reset)

@@ -37,6 +37,8 @@ from tasks.simulator.listings import (
     opening_popularity,
     present_lists,
     queries,
+    refuse_strange_letters,
+    refuse_unsold,
     shelf,
     shown_scope,
 )
@@ -71,6 +73,13 @@ class Lived(NamedTuple):
     events: pl.DataFrame
     later: pl.DataFrame
     gained: Ints
+
+
+class Letters(NamedTuple):
+    """Who is reached by a letter, and which item it shows; -1 where there is none to show."""
+
+    customer: Ints
+    item: Ints
 
 
 @dataclass
@@ -117,9 +126,7 @@ class Shop:
 
     def copy(self) -> Shop:
         """Return a shop that goes its own way from here, under another policy."""
-        return Shop(
-            self.world, deepcopy(self.state), self.scheduled, self.undelivered, self.next_day
-        )
+        return replace(self, state=deepcopy(self.state))
 
     def requests(self, day: date) -> pl.DataFrame:
         """Return the day's listing requests, which a policy fills: one row per `listing_id`.
@@ -160,8 +167,12 @@ class Shop:
         Args:
             day: the shop's next day.
             lists: `listing_id, position, item_id` and optionally what else `present_lists` has.
-            mailings: `user_id` of those who are sent a letter that day, whatever it says; a second
-                one does no more. Who has not joined or has opted out gets none.
+            mailings: `user_id` of those who are sent a letter that day, and optionally `item_id`,
+                what it shows; absent, the shop's present best of what interests them most, which
+                other people's past moves. A second letter does no more. Who has not joined or has
+                opted out gets none.
+
+        Who is shown the same lists and letters does the same, whatever others are shown.
 
         Raises:
             ValueError: lists or letters that this day cannot have.
@@ -174,15 +185,17 @@ class Shop:
         """Return what `respond` returns, and move on to the next day."""
         plan = self._plan(day)
         rows = lists_of_frame(self.world, plan, lists)
+        refuse_unsold(self.world, plan, rows)
         own = shelf(self.world, self.state, day)
-        lived = self._live(plan, rows, own, self._mailed(day, mailings), self.scheduled)
+        lived = self._live(plan, rows, self._letters(own, day, mailings), self.scheduled)
         self._move_on(lived.later, lived.gained)
         return lived.events
 
     def truth(self, day: date, lists: pl.DataFrame) -> pl.DataFrame:
         """Return `p_examined` and `p_cart_if_examined` of every row of `lists`.
 
-        `p_cart_if_examined` is an item's own, as if no other of the list competed with it.
+        `p_cart_if_examined` is an item's own, as if no other of the list competed with it. Items
+        out of stock, and more of them than were asked for, have a truth too.
         """
         plan = self._plan(day)
         return self._truth_rows(plan, lists_of_frame(self.world, plan, lists))
@@ -217,7 +230,7 @@ class Shop:
             "customers": customers_frame(self.world.customers, day),
             "contacts": contacts,
         }
-        return snapshots, self._parts(day, user_indices(contacts[c.USER_ID]))
+        return snapshots, self._parts(day, indices_of(contacts[c.USER_ID]))
 
     def _parts(self, day: date, mailed: Ints) -> Iterator[Part]:
         late, self.undelivered = faults.deliveries(self.undelivered, day)
@@ -237,9 +250,10 @@ class Shop:
         plan = requests(self.world, self.state, day, who)
         lists = present_lists(self.world, own, plan)
         truth = self._truth_rows(plan, self._sampled(plan, lists))
-        letters = mailed[(mailed >= who[0]) & (mailed <= who[-1])]
+        reached = mailed[(mailed >= who[0]) & (mailed <= who[-1])]
+        letters = Letters(reached, behaviour.best_of_interest(self.world, own, day, reached))
         due = self.scheduled.filter(pl.col("customer").is_between(who[0], who[-1]))
-        return self._live(plan, lists, own, letters, due), truth
+        return self._live(plan, lists, letters, due), truth
 
     def _received(self, day: date, events: pl.DataFrame) -> pl.DataFrame:
         """Return what of the day's events is received on it; the rest waits."""
@@ -262,34 +276,32 @@ class Shop:
         self._must_be_next(day)
         return requests(self.world, self.state, day, self.world.customers.indices)
 
-    def _mailed(self, day: date, mailings: pl.DataFrame | None) -> Ints:
+    def _letters(self, own: Shelf, day: date, mailings: pl.DataFrame | None) -> Letters:
         if mailings is None or mailings.is_empty():
-            return np.array([], dtype=np.int64)
-        known = mailings[c.USER_ID].is_in(self.world.customers.ids.implode())
-        if not known.all():
-            stranger = mailings[c.USER_ID].filter(~known)[0]
-            raise ValueError(f"{(~known).sum()} letters to nobody this shop knows, e.g. {stranger}")
-        who = np.unique(user_indices(mailings[c.USER_ID]))
+            return Letters(np.array([], dtype=np.int64), np.array([], dtype=np.int64))
+        refuse_strange_letters(self.world, mailings)
+        first = mailings.unique(c.USER_ID, keep="first").sort(c.USER_ID)
+        who = indices_of(first[c.USER_ID])
         willing = self.world.customers.present(day)[who] & (self.state.opted_out[who] == 0)
-        reached: Ints = who[willing]
-        return reached
+        reached = who[willing]
+        if c.ITEM_ID not in first.columns:
+            return Letters(reached, behaviour.best_of_interest(self.world, own, day, reached))
+        return Letters(reached, indices_of(first[c.ITEM_ID])[willing])
 
-    def _live(
-        self, plan: Requests, lists: Lists, own: Shelf, mailed: Ints, due: pl.DataFrame
-    ) -> Lived:
+    def _live(self, plan: Requests, lists: Lists, letters: Letters, due: pl.DataFrame) -> Lived:
         """Return the day of those who asked for `plan`, and remember it of each of them."""
         met = behaviour.joined(
             [
                 behaviour.listed(plan, lists),
                 behaviour.revisits(self.world, self.state, plan),
-                behaviour.mailing_visits(self.world, own, plan.day, mailed),
+                behaviour.mailing_visits(self.world, plan.day, *letters),
             ]
         )
         made = pl.concat([behaviour.moves(self.world, self.state, plan, met), due])
         now, later = (made.filter(is_so) for is_so in (_TODAY, ~_TODAY))
         self._remember_items(plan.day, now)
         self._remember_intents(plan)
-        self.state.mailed_day[mailed] = plan.day.toordinal()
+        self.state.mailed_day[letters.customer] = plan.day.toordinal()
         back = behaviour.returns(self.world, now.filter(kind=behaviour.ORDER), plan.day)
         tomorrow = pl.concat([later, back]).with_columns(pl.col("at") - DAY_MICROSECONDS)
         return Lived(events_frame(self.world, plan, lists, now), tomorrow, self._gained(now))
@@ -386,6 +398,6 @@ def _who_what(moves: pl.DataFrame) -> tuple[Ints, Ints]:
     return moves["customer"].to_numpy(), moves["item"].to_numpy()
 
 
-def user_indices(ids: pl.Series) -> Ints:
-    """Return the indices behind public customer ids."""
+def indices_of(ids: pl.Series) -> Ints:
+    """Return the indices behind public ids, of customers or items."""
     return ids.str.slice(1).cast(pl.Int64).to_numpy()

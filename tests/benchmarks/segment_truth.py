@@ -9,7 +9,7 @@ from tasks import columns as c
 from tasks.simulator import behaviour
 from tasks.simulator.draws import Floats, Ints
 from tasks.simulator.sessions import OTHER
-from tasks.simulator.shop import Shop, user_indices
+from tasks.simulator.shop import Shop, indices_of
 from tasks.simulator.state import NOTHING
 
 GAIN = "p_cart_if_examined"
@@ -29,7 +29,7 @@ def true_rates(shop: Shop, people: pl.DataFrame, most: int) -> pl.DataFrame:
             {
                 c.SEGMENT: name,
                 c.ITEM_ID: shop.world.catalogue.ids.gather(items),
-                GAIN: _means(shop, user_indices(members[c.USER_ID].sort().head(most)), items),
+                GAIN: _means(shop, indices_of(members[c.USER_ID].sort().head(most)), items),
             }
         )
         for (name,), members in people.group_by(c.SEGMENT, maintain_order=True)

@@ -109,6 +109,8 @@ def test_a_day_that_was_begun_is_not_lived_again() -> None:
     parts.close()
     with pytest.raises(ValueError, match=f"{FIRST} was begun and not taken to its end"):
         shop.simulate_day(FIRST)
+    with pytest.raises(ValueError, match=f"{FIRST} was begun and not taken to its end"):
+        shop.copy().present_lists(FIRST)
 
 
 def test_what_waits_for_a_later_day_does_not_keep_the_text_of_the_whole_day() -> None:

@@ -10,7 +10,7 @@ from polars.testing import assert_frame_equal
 from tasks import columns as c
 from tasks.simulator import policies
 from tasks.simulator.events import SCHEMA
-from tasks.simulator.policies import Morning
+from tasks.simulator.policies import Morning, morning, shelves
 from tasks.simulator.shop import Shop
 
 DAY = date(2026, 3, 2)
@@ -106,6 +106,32 @@ def test_letters_help_some_and_harm_some_and_not_the_more_the_likelier_one_buys(
     steps = np.diff(by_rate)
     assert (steps > 0).any()
     assert (steps < 0).any()
+
+
+def test_what_others_are_shown_changes_nothing_for_whoever_is_shown_the_same() -> None:
+    fixed = pl.col(c.USER_ID).str.ends_with("1")
+    letters = pl.DataFrame(
+        {c.USER_ID: [f"u{n:07d}" for n in range(1, 300, 10)], c.ITEM_ID: "i000007"}
+    )
+
+    def lived(is_reversed: bool) -> pl.DataFrame:
+        own = Shop.opened(5, DAY, 300, 200)
+        return pl.concat([answered(own, is_reversed) for _ in range(4)]).filter(fixed)
+
+    def answered(own: Shop, is_reversed: bool) -> pl.DataFrame:
+        known = morning(own, pl.DataFrame(schema=SCHEMA))
+        rows = shelves(known, 40).sort(c.LISTING_ID, c.ITEM_ID)
+        turned = pl.when(fixed | pl.lit(not is_reversed)).then(1).otherwise(-1)
+        place = (pl.int_range(pl.len()) * turned).rank("ordinal").over(c.LISTING_ID)
+        lists = rows.with_columns(place.cast(pl.Int32).alias(c.POSITION))
+        shown = lists.filter(pl.col(c.POSITION) <= pl.col("length"))
+        return own.live_day(
+            own.next_day, shown.select(c.LISTING_ID, c.POSITION, c.ITEM_ID), letters
+        )
+
+    one, other = lived(is_reversed=False), lived(is_reversed=True)
+    assert one.filter(surface="other").height > 0
+    assert one.drop(c.EVENT_ID).equals(other.drop(c.EVENT_ID))
 
 
 def test_visits_rise_where_letters_please_and_fall_where_they_annoy(shop: Shop) -> None:

@@ -144,6 +144,37 @@ def test_lists_that_cannot_be_are_refused_with_an_example(
         opened.respond(DAY, lists)
 
 
+def test_a_policy_cannot_show_what_the_shop_has_not(opened: Shop) -> None:
+    lists, items = opened.present_lists(DAY), opened.world.catalogue
+    gone = items.ids.filter(pl.Series(~items.in_stock(DAY)))[0]
+    first = pl.int_range(pl.len()) == 0
+    shown = pl.when(first).then(pl.lit(gone)).otherwise(c.ITEM_ID).alias(c.ITEM_ID)
+    swapped = lists.with_columns(shown)
+    with pytest.raises(ValueError, match=rf"an item out of stock in 1 rows, e\.g\. .*{gone}"):
+        opened.respond(DAY, swapped)
+    listing = opened.requests(DAY).row(0, named=True)
+    long = pl.DataFrame({c.ITEM_ID: items.ids.filter(pl.Series(items.in_stock(DAY)))})
+    long = long.select(
+        pl.lit(listing[c.LISTING_ID]).alias(c.LISTING_ID),
+        (pl.int_range(pl.len(), dtype=pl.Int32) + 1).alias(c.POSITION),
+        c.ITEM_ID,
+    )
+    assert long.height > listing["length"]
+    with pytest.raises(ValueError, match=f"more items than asked for in {long.height} rows"):
+        opened.respond(DAY, long)
+    assert opened.truth(DAY, long).height == long.height
+
+
+def test_a_letter_shows_what_it_is_told_to(opened: Shop) -> None:
+    lists, people = opened.present_lists(DAY), opened.world.customers
+    item = opened.world.catalogue.ids[3]
+    letters = pl.DataFrame({c.USER_ID: people.ids, c.ITEM_ID: item})
+    visits = opened.respond(DAY, lists, letters).filter(surface="other", event_type="view")
+    assert item in visits[c.ITEM_ID].unique()
+    with pytest.raises(ValueError, match="letters show an unknown item in"):
+        opened.respond(DAY, lists, letters.with_columns(pl.lit("i-1").alias(c.ITEM_ID)))
+
+
 def test_letters_reach_those_who_may_have_them_once(opened: Shop) -> None:
     lists, people = opened.present_lists(DAY), opened.world.customers
     ids = people.ids.gather(np.flatnonzero(people.present(DAY)))
@@ -156,13 +187,13 @@ def test_letters_reach_those_who_may_have_them_once(opened: Shop) -> None:
     absent = pl.DataFrame({c.USER_ID: people.ids.gather(np.flatnonzero(~people.present(DAY)))})
     assert absent.height
     assert opened.respond(DAY, lists, absent).equals(opened.respond(DAY, lists))
-    with pytest.raises(ValueError, match=r"1 letters to nobody this shop knows, e\.g\. u9999999"):
+    with pytest.raises(ValueError, match=r"nobody this shop knows in 1 rows, e\.g\. \('u9999999'"):
         opened.respond(DAY, lists, pl.DataFrame({c.USER_ID: ["u9999999"]}))
 
 
 def test_a_list_that_nobody_asked_for_is_refused(opened: Shop) -> None:
     lists = opened.present_lists(DAY).head(1)
-    with pytest.raises(ValueError, match="was not asked for"):
+    with pytest.raises(ValueError, match="lists show what was not asked for in 1 rows"):
         opened.respond(DAY, lists.with_columns(pl.lit("nobody-l0").alias(c.LISTING_ID)))
 
 
