@@ -27,5 +27,9 @@ class DiskFull(VitrinaError):
     """Too little room is left for a write: nothing was written, and somebody has to make room."""
 
 
+class WrongAnswer(VitrinaError):
+    """A person's answer breaks a rule: nothing was written, and the question is asked again."""
+
+
 class WrongCall(VitrinaError):
     """A command that names nothing there is, or days in the wrong order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -28,6 +29,11 @@ from tasks.errors import VitrinaError
 
 PREFIX = "VITRINA_"
 LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+SECRETS: dict[str, Any] = {
+    "alert_webhook": True,
+    "search": {"login"},
+    "mailings": {"webhook_token"},
+}
 ItemColumn = Literal["category_group", "category", "brand", "colour", "size", "seller_id"]
 UserColumn = Literal["gender", "birth_year", "city"]
 
@@ -225,6 +231,48 @@ class Lookalikes(Section):
                 f"history_days {self.history_days} is more than window_days {self.window_days}"
             )
         return self
+
+
+class Mailings(Section):
+    """Audiences of mailings, and what mailings brought."""
+
+    segment: str = Field("", description="look-alike segment that is asked for; a run's own")
+    mailing: str = Field("", description="name of the mailing; a run's own")
+    deliver_to: str = Field(
+        "", description="one of the webhooks that gets the audience; empty: only the file; a run's"
+    )
+    threshold: float | None = Field(
+        None, description="least probability of who is written to; a person's answer"
+    )
+    audience_size: int | None = Field(
+        None, description="how many people, the most probable, instead of a threshold"
+    )
+    chosen_by: str = Field("", description="who chose, as Airflow knows them")
+    chosen_at: datetime | None = Field(None, description="when; empty: when it is written down")
+    respondents: tuple[str, ...] = Field(
+        (), description="ids of the users who may choose; empty: whoever may run the DAG"
+    )
+    answer_hours: float = Field(
+        48, gt=0, le=720, description="wait for an answer; then nothing is sent"
+    )
+    control_share: float = Field(
+        0.1, ge=0, le=0.5, description="share of an audience that gets no letter, for comparison"
+    )
+    cap_letters: int = Field(
+        2, ge=1, le=1000, description="who got this many letters in cap_days gets no further one"
+    )
+    cap_days: int = Field(7, ge=1, le=90, description="days of the frequency cap")
+    export_folder: Path | None = Field(
+        None, description="folder of exported audiences; default: exports below home"
+    )
+    export_format: Literal["csv", "parquet"] = Field("csv", description="form of the exported file")
+    webhooks: tuple[str, ...] = Field(
+        (), description="addresses that an audience may be posted to; empty: none"
+    )
+    webhook_token: SecretStr | None = Field(None, description="bearer token for the webhooks")
+    bootstraps: int = Field(
+        1000, ge=100, le=100_000, description="resamples of people behind the interval of Qini"
+    )
 
 
 class PopularOptions(Section):
@@ -464,6 +512,7 @@ class Settings(BaseSettings):
     boost: Boost = Boost()
     search: Search = Search()
     lookalikes: Lookalikes = Lookalikes()
+    mailings: Mailings = Mailings()
     candidates: Candidates = Candidates()
     ranker: Ranker = Ranker()
 
@@ -503,6 +552,11 @@ class Settings(BaseSettings):
         return (self.home / "lake" if "://" in self.lake else Path(self.lake)) / "reports"
 
     @property
+    def exports(self) -> Path:
+        """Where audiences are exported to."""
+        return self.mailings.export_folder or self.home / "exports"
+
+    @property
     def tracking_url(self) -> str:
         """MLflow's address; empty when nothing is tracked."""
         return (
@@ -513,9 +567,7 @@ class Settings(BaseSettings):
 
     def logged(self) -> dict[str, str]:
         """Every setting but secrets, flat, for MLflow and the ledger's hash."""
-        told = _flat(
-            self.model_dump(mode="json", exclude={"alert_webhook": True, "search": {"login": True}})
-        )
+        told = _flat(self.model_dump(mode="json", exclude=SECRETS))
         return {name: without_login(value) for name, value in told}
 
 

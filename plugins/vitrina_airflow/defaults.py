@@ -25,6 +25,7 @@ RETRIES = Settings().retries
 WAIT_FOR_INPUT = timedelta(minutes=RETRIES.input_minutes)
 SHORT_WAIT = timedelta(seconds=RETRIES.short_seconds)
 SHORT_TRIES = 3
+ASK_AGAIN = timedelta(seconds=1)
 SAME_DAY = StartOfDayMapper(input_format="%Y-%m-%d")
 
 
@@ -70,6 +71,12 @@ RETRY_BY_ERROR = RetryByError(
             exception=["tasks.errors.ContractViolation", "tasks.errors.QualityGateFailed"],
             action=RetryAction.FAIL,
             reason="trying again cannot help",
+        ),
+        RetryRule(
+            exception="tasks.errors.WrongAnswer",
+            action=RetryAction.RETRY,
+            retry_delay=ASK_AGAIN,
+            reason="whoever answered is asked again",
         ),
     ],
     default=RetryAction.FAIL,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.errors import ContractViolation, VitrinaError
-from tasks.settings import Settings
+from pydantic import ValidationError
+
+from tasks.errors import ContractViolation, VitrinaError, WrongAnswer
+from tasks.settings import Mailings, Settings
 from tasks.steps import CHAIN, NOTE, Try, call, opened, steps_of
 from vitrina_airflow.alerts import ORIGIN, kind_of
 from vitrina_airflow.day import logical_day
@@ -18,6 +20,9 @@ CONF = {
     FORCE: ("training", "force", CHAIN),
     "accept_reason": ("ranker", "accept_reason", ("retrain_ranker",)),
     "rollback_reason": ("ranker", "rollback_reason", ("rollback_ranker",)),
+    "segment": ("mailings", "segment", ("send_audience",)),
+    "mailing": ("mailings", "mailing", ("send_audience",)),
+    "deliver_to": ("mailings", "deliver_to", ("send_audience",)),
 }
 """What a run's conf may hold: the setting that it stands for, and the DAGs that read it."""
 
@@ -29,11 +34,19 @@ class WorkerKilled(VitrinaError):
     """The task's process was killed in each of its tries, most often for memory."""
 
 
-def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa: ANN401
+def run_step(
+    context: Mapping[str, Any], key: str | None = None, answer: Mapping[str, Any] | None = None
+) -> Any:  # noqa: ANN401
     """Run the function of `tasks/` that has the task's name, and return what it returns.
+
+    Args:
+        context: Airflow's.
+        key: of a mapped task.
+        answer: what a person chose in Airflow, settings of mailings by name.
 
     Raises:
         ContractViolation: the run has no day, or a conf that nobody reads.
+        WrongAnswer: the answer is of the wrong type.
         WorkerKilled: earlier tries were killed; a further one would be too.
     """
     ti = context["ti"]
@@ -45,7 +58,7 @@ def run_step(context: Mapping[str, Any], key: str | None = None) -> Any:  # noqa
         run_id=ti.run_id,
         number=ti.try_number,
     )
-    settings = with_conf(Settings(), _conf(context))
+    settings = with_answer(with_conf(Settings(), _conf(context)), answer or {})
     count_unfinished(context["task_state_store"])
     try:
         with opened(attempt, settings) as run:
@@ -78,6 +91,20 @@ def with_conf(settings: Settings, conf: Mapping[str, Any]) -> Settings:
             changed = before.model_copy(update={field: word})
             settings = settings.model_copy(update={section: changed})
     return settings
+
+
+def with_answer(settings: Settings, answer: Mapping[str, Any]) -> Settings:
+    """Return the settings with what a person chose.
+
+    Raises:
+        WrongAnswer: a value of the wrong type.
+    """
+    told = settings.mailings.model_dump() | dict(answer)
+    try:
+        return settings.model_copy(update={"mailings": Mailings.model_validate(told)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WrongAnswer(f"{first['loc'][0]} {first['input']!r}: {first['msg']}") from None
 
 
 def _function(attempt: Try) -> Any:  # noqa: ANN401 (each step's own signature)

@@ -373,6 +373,6 @@ def _hash_of(settings: Settings) -> str:
     told = {
         name: value
         for name, value in settings.logged().items()
-        if name not in places and not name.startswith("search.")
+        if name not in places and not name.startswith(("search.", "mailings."))
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

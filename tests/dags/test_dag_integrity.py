@@ -17,6 +17,7 @@ from tasks.errors import (
     DiskFull,
     InputNotReady,
     QualityGateFailed,
+    WrongAnswer,
 )
 from tasks.lake.contracts import ACCEPTED
 from tasks.lake.tables import TABLES
@@ -36,6 +37,7 @@ ERRORS = {
         DataCheckFailed,
         QualityGateFailed,
         DiskFull,
+        WrongAnswer,
         ChainIncomplete,
     )
 }

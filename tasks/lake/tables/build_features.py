@@ -111,6 +111,8 @@ CONTACTS = Table(
     },
     (c.USER_ID, c.CHANNEL, c.MAILING, c.SENT_AT),
     _WRITER,
+    # Who has opted out stays opted out.
+    keep_days=3660,
     due_hour=3,
 )
 

@@ -1,0 +1,1 @@
+"""Mailings: who is written to, who chose that, and what it brought."""
