@@ -13,11 +13,13 @@ from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.ledger import days_between
 from tasks.lake.tables import (
+    AUDIENCE_DECISIONS,
     CANDIDATE_METRICS,
     DATA_CHECKS,
     EVENTS,
     FACET_WEIGHTS,
     GATE_DECISIONS,
+    MAILING_EFFECTS,
     RANKER_METRICS,
     RANKING_DAYS,
     SET_ASIDE_EVENTS,
@@ -30,6 +32,8 @@ from tasks.report.days import days_headline, days_section
 from tasks.report.facets import facets_headline, facets_section
 from tasks.report.gaps import Gap, Rows
 from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
+from tasks.report.mailings import DAYS as MAILING_DAYS
+from tasks.report.mailings import mailing_sections
 from tasks.report.page import Page, Section
 from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_sections
 from tasks.report.received import (
@@ -79,6 +83,7 @@ def build(
     sections = (
         runs_section(airflow_runs(runs)) if runs else writes_section(found.filter(day=day)),
         *_results(rows),
+        *_mailings(lake, day),
         *_received(day, rows, counts, settings),
         volume_section(found),
         days_section(found),
@@ -125,6 +130,12 @@ def _results(rows: Mapping[str, Rows]) -> tuple[Section, ...]:
         *ranker_sections(rows[RANKER_METRICS.name], rows[RANKING_DAYS.name]),
         gate_section(rows[GATE_DECISIONS.name]),
     )
+
+
+def _mailings(lake: Lake, day: date) -> tuple[Section, ...]:
+    window = Window(MAILING_DAYS, optional=True)
+    tables = (AUDIENCE_DECISIONS, MAILING_EFFECTS)
+    return mailing_sections(*(lake.read_window(table, day, window) for table in tables))
 
 
 def _received(

@@ -12,8 +12,10 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
 
 from tasks.settings import Settings
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY
@@ -99,6 +101,7 @@ def installation(
             "VITRINA_ALERT_WEBHOOK": webhook[0],
             "VITRINA_MIN_FREE_GB": "0",
             "VITRINA_RETRIES__SHORT_SECONDS": "2",
+            "VITRINA_MAILINGS__ANSWER_HOURS": "0.03",
             **REFUSING,
         },
     )
@@ -118,6 +121,27 @@ def _dags_with_sleepers(home: Path) -> Path:
     for name in ("sleeper.py", "restless.py"):
         shutil.copy(HERE / name, folder)
     return folder
+
+
+def answer(url: str, run: Record, option: str = "Send", **typed: object) -> str:
+    """Answer what the run's `choose` asks, through the API, and return the name of who did.
+
+    A moment after it has asked: Airflow loses an answer that meets the end of the process that
+    asked, and then asks again.
+    """
+    api = f"{url}/api/v2/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+    task = f"{api}/taskInstances/choose"
+
+    def waits() -> bool:
+        return requests.get(task, timeout=60).json()["state"] == "awaiting_input"
+
+    eventually(waits, "the question")
+    time.sleep(10)
+    told = {"chosen_options": [option], "params_input": typed}
+    found = requests.patch(f"{task}/-1/hitlDetails", json=told, timeout=60)
+    found.raise_for_status()
+    name: str = found.json()["responded_by"]["name"]
+    return name
 
 
 def ended(installation: Installation, run: Record) -> Any:  # noqa: ANN401

@@ -6,31 +6,40 @@ import json
 import os
 import signal
 import time
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import polars as pl
 import psutil
 import pytest
 import requests
 
-from tasks.lake.lake import Lake
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake, Window
 from tasks.lake.ledger import Record as Written
 from tasks.lake.tables import (
+    AUDIENCE_DECISIONS,
+    AUDIENCES,
     CANDIDATES,
+    CUSTOMERS,
     EVENTS,
     ITEM_FEATURES,
     LOOKALIKE_SCORES,
     RANKER_METRICS,
+    THRESHOLD_CARDS,
     USER_FACETS,
 )
 from tasks.steps import CHAIN
-from tests.airflow.conftest import LAST_DAY, Installation, ended, eventually
+from tests.airflow.conftest import LAST_DAY, Installation, answer, ended, eventually
+from tests.rows import rows
 from vitrina_airflow.rest import Record
 from vitrina_airflow.watch import half_pending
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 ROOT_DAG, FOLLOWERS = CHAIN[0], CHAIN[1:]
+MAILED = LAST_DAY - timedelta(days=6)
 OLD_DAYS = [LAST_DAY - timedelta(days=age) for age in (2, 1)]
 
 
@@ -255,6 +264,110 @@ def test_a_run_without_a_day_fails_and_says_what_to_type(installation: Installat
     requests.post(url, json={"logical_date": None}, timeout=60).raise_for_status()
     (alert,) = eventually(lambda: installation.alerts_of("score_lookalikes", "no day"), "its alert")
     assert '"partition_key": "2026-01-31"' in alert["line"]
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """A run of send_audience."""
+
+    here: Installation
+    run: Record
+
+    def state(self, task_id: str) -> str | None:
+        state: str | None = task_of(self.here, self.run, task_id)["state"]
+        return state
+
+    def rows(self, table: Table) -> pl.DataFrame:
+        found = Lake(self.here.settings).read_window(table, MAILED, Window(1, optional=True))
+        return found.filter(pl.col("mailing") == self.run["conf"]["mailing"])
+
+    def note(self) -> str:
+        path = f"dags/send_audience/dagRuns/{requests.utils.quote(self.run['dag_run_id'], safe='')}"
+        url = f"{self.here.airflow.url}/api/v2/{path}"
+        done = eventually(lambda: _ended_with_note(url), "the end of the run")
+        return str(done["note"])
+
+
+def _ended_with_note(url: str) -> Record | None:
+    run = requests.get(url, timeout=60).json()
+    return run if run["state"] in ("success", "failed") else None
+
+
+def mailing(here: Installation, name: str) -> Mailing:
+    conf = {"segment": "bag_buyers", "mailing": name}
+    run_id = here.airflow.trigger("send_audience", MAILED, conf)
+    return Mailing(here, {"dag_id": "send_audience", "dag_run_id": run_id, "conf": conf})
+
+
+@pytest.fixture(scope="module")
+def unanswered(installation: Installation) -> Mailing:
+    """A run that nobody answers, for a day whose card offers a threshold."""
+    lake = Lake(installation.settings)
+    willing = lake.read_day(CUSTOMERS, MAILED).filter("consent")["user_id"].sort().head(200)
+    scores = [{"user_id": user, "probability": (n + 1) / 201} for n, user in enumerate(willing)]
+    card = {"threshold": 0.5, "audience_size": 100, "verdict": "ok"}
+    lake.write_day(LOOKALIKE_SCORES, MAILED, rows(LOOKALIKE_SCORES, *scores), "bag_buyers")
+    lake.write_day(THRESHOLD_CARDS, MAILED, rows(THRESHOLD_CARDS, card), "bag_buyers")
+    installation.airflow.unpause("send_audience")
+    return mailing(installation, "silent")
+
+
+@pytest.fixture(scope="module")
+def sent(installation: Installation, unanswered: Mailing) -> tuple[Mailing, str]:
+    """A run whose second answer is right, and the name of who gave it."""
+    asked = mailing(installation, "spring")
+    answer(installation.airflow.url, asked.run, threshold=1.7, audience_size=None)
+    eventually(lambda: task_of(installation, asked.run, "choose")["try_number"] == 2, "its try")
+    who = answer(installation.airflow.url, asked.run, threshold=0.5, audience_size=None)
+    eventually(lambda: asked.state("export_audience") == "success", "the export")
+    return asked, who
+
+
+def test_an_answer_out_of_range_is_named_and_asked_for_again(
+    installation: Installation, sent: tuple[Mailing, str]
+) -> None:
+    first = task_of(installation, sent[0].run, "choose") | {"try_number": 1}
+    said = "WrongAnswer: threshold 1.7 is not from 0 to 1"
+    assert any(said in line for line in installation.airflow.log_tail(first, 30))
+    assert task_of(installation, sent[0].run, "choose")["try_number"] == 2
+    assert installation.alerts_of("send_audience", str(MAILED)) == []
+
+
+def test_an_answer_in_airflow_writes_the_audience_with_the_user_s_name(
+    installation: Installation, sent: tuple[Mailing, str]
+) -> None:
+    asked, who = sent
+    (decision,) = asked.rows(AUDIENCE_DECISIONS).iter_rows(named=True)
+    assert (decision["chosen_by"], decision["threshold"]) == (who, 0.5)
+    people = asked.rows(AUDIENCES)
+    assert people["role"].value_counts().rows_by_key("role", named=False, unique=True) == {
+        "sent": decision["sent"],
+        "control": decision["control"],
+    }
+    (exported,) = installation.settings.exports.glob("spring.*")
+    assert exported.stat().st_mode & 0o777 == 0o600
+    assert len(exported.read_text().splitlines()) == 1 + decision["sent"]
+    assert f"{who} chose by threshold" in asked.note()
+
+
+def test_a_second_run_of_a_mailing_asks_nobody_and_changes_nothing(
+    installation: Installation, sent: tuple[Mailing, str]
+) -> None:
+    before = [sent[0].rows(table) for table in (AUDIENCE_DECISIONS, AUDIENCES)]
+    again = mailing(installation, "spring")
+    assert "decided before, nothing changed" in again.note()
+    assert task_of(installation, again.run, "choose")["try_number"] == 1
+    assert [
+        again.rows(table).equals(one)
+        for table, one in zip((AUDIENCE_DECISIONS, AUDIENCES), before, strict=True)
+    ] == [True, True]
+
+
+def test_unanswered_in_time_nothing_is_sent(unanswered: Mailing) -> None:
+    assert "nothing was sent: nobody answered in" in unanswered.note()
+    assert unanswered.state("write_audience") == unanswered.state("export_audience") == "skipped"
+    assert unanswered.rows(AUDIENCE_DECISIONS).is_empty()
+    assert unanswered.rows(AUDIENCES).is_empty()
 
 
 def kill(here: Installation, run: Record, tries: int, with_supervisor: bool = False) -> None:

@@ -1,0 +1,141 @@
+"""A marketer chooses an audience in the real Airflow UI, by clicks alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import (
+    AUDIENCE_DECISIONS,
+    AUDIENCES,
+    CONTACTS,
+    CUSTOMERS,
+    LOOKALIKE_SCORES,
+    THRESHOLD_CARDS,
+)
+from tasks.landing.manifest import write_landing_day
+from tasks.settings import Settings
+from tests.airflow.conftest import Installation, eventually
+from tests.cluster.servers import ROOT
+from tests.rows import rows
+from vitrina_airflow import standalone
+from vitrina_airflow.rest import Airflow
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+DAY = date(2026, 3, 12)
+SEGMENT = "bag_buyers"
+PEOPLE = 40
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A running Airflow with one DAG, over a lake in which forty people are scored."""
+    home = tmp_path_factory.mktemp("mailing")
+    settings = Settings(home=home, min_free_gb=0)
+    score(Lake(settings))
+    (home / "dags").mkdir()
+    shutil.copy(ROOT / "dags" / "send_audience.py", home / "dags")
+    variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "VITRINA_MIN_FREE_GB": "0"}
+    family = standalone.start(settings, variables)
+    try:
+        standalone.wait_until_healthy(settings, family)
+        airflow = Airflow(family.airflow_url)
+        eventually(lambda: airflow.dag("send_audience"), "the DAG")
+        yield Installation(airflow, family, settings, [])
+    finally:
+        standalone.stop(settings)
+
+
+def score(lake: Lake) -> None:
+    """Score forty people, whose probabilities are 1/41 to 40/41; all have consented."""
+    people = [f"u{number:02d}" for number in range(PEOPLE)]
+    for day in (DAY - timedelta(days=1), DAY):
+        write_landing_day(lake.settings.landing, day, {}, "test")
+        known = ({"user_id": user, "consent": True} for user in people)
+        lake.write_day(CUSTOMERS, day, rows(CUSTOMERS, *known))
+        lake.write_day(CONTACTS, day, CONTACTS.empty())
+    scores = ({"user_id": u, "probability": (n + 1) / 41} for n, u in enumerate(people))
+    lake.write_day(LOOKALIKE_SCORES, DAY, rows(LOOKALIKE_SCORES, *scores), SEGMENT)
+    card = {"threshold": 0.5, "audience_size": 20, "verdict": "ok", "suggestion": "wide"}
+    lake.write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, card), SEGMENT)
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, installation: Installation) -> Iterator[Page]:
+    size = {"width": 1440, "height": 1000}
+    opened = browser.new_page(viewport=size, base_url=installation.airflow.url)  # type: ignore[arg-type]
+    opened.set_default_timeout(PATIENCE_MS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def asked(installation: Installation, page: Page) -> Page:
+    """The question, opened from the list of required actions after a run that was asked for."""
+    page.goto("/dags/send_audience")
+    page.get_by_role("button", name="Trigger Dag").click()
+    form = page.get_by_role("dialog")
+    form.get_by_text("segment", exact=True).wait_for()
+    form.get_by_role("combobox").first.click()
+    page.get_by_role("option", name=SEGMENT).click()
+    form.locator("[name=element_mailing]").fill("spring")
+    form.get_by_text("Advanced Options").click()
+    form.locator("[name=partitionKey]").fill(str(DAY))
+    form.get_by_role("button", name="Trigger").click()
+    form.wait_for(state="hidden")
+
+    def waits() -> bool:
+        return bool(installation.airflow.tasks_in(["awaiting_input"]))
+
+    eventually(waits, "the question")
+    page.goto("/required_actions")
+    page.get_by_role("link", name="Who gets spring?").click()
+    page.get_by_test_id("hitl-option-Send").wait_for()
+    return page
+
+
+def test_the_marketer_reads_the_card_and_what_each_threshold_comes_to(asked: Page) -> None:
+    asked.get_by_text("40 people are scored. Left out: 0 opted out").wait_for()
+    cells = asked.locator("table", has_text="get a letter").locator("td").all_inner_texts()
+    assert cells[:3] == ["0.5", "20", "0"]
+    assert cells[-1] == "wide"
+
+
+def test_a_typed_threshold_writes_the_audience_with_the_user_s_name(
+    installation: Installation, asked: Page
+) -> None:
+    asked.locator("[name=element_threshold]").fill("0.75")
+    asked.get_by_test_id("hitl-option-Send").click()
+    lake = Lake(installation.settings)
+
+    def decided() -> dict[str, object] | None:
+        found = lake.read_window(AUDIENCE_DECISIONS, DAY, Window(1, optional=True))
+        return found.row(0, named=True) if found.height else None
+
+    decision = eventually(decided, "the audience")
+    assert (decision["mailing"], decision["threshold"]) == ("spring", 0.75)
+    people = lake.read_day(AUDIENCES, DAY)
+    # 31/41 is the least probability from 0.75 on: ten people.
+    assert sorted(people["user_id"]) == [f"u{number}" for number in range(30, 40)]
+    asked.reload()
+    asked.get_by_text(str(decision["chosen_by"])).first.wait_for()
+
+
+def test_the_note_of_the_run_says_who_chose_what(installation: Installation, asked: Page) -> None:
+    def ended() -> bool:
+        runs = installation.airflow.runs(["send_audience"], [DAY])
+        return runs[0]["state"] == "success"
+
+    eventually(ended, "the run")
+    asked.goto("/dags/send_audience/runs")
+    asked.get_by_text("chose by threshold").first.wait_for()
