@@ -33,16 +33,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pendulum
-from airflow.sdk import PartitionedAtRuntime, dag, task
+from airflow.sdk import PartitionedAssetTimetable, dag, task
 
-from vitrina_airflow.defaults import DEFAULT_ARGS
+from vitrina_airflow.assets import BY_HAND
+from vitrina_airflow.defaults import DEFAULT_ARGS, SAME_DAY
 from vitrina_airflow.question import ANSWER_PARAMS, RUN_PARAMS, AskForAudience
 from vitrina_airflow.run import run_step
 
 
 @dag(
     description=__doc__.splitlines()[0],
-    schedule=PartitionedAtRuntime(),
+    schedule=PartitionedAssetTimetable(assets=BY_HAND, default_partition_mapper=SAME_DAY),
     start_date=pendulum.datetime(2000, 1, 1, tz="UTC"),
     catchup=False,
     # Runs wait for days for an answer, and others must not wait for them.

@@ -115,7 +115,7 @@ def export_audience(day: date, settings: Settings) -> dict[str, int]:
     export.write_private(settings.exports / name, data)
     log.info("%s: %d people", settings.exports / name, ids.height)
     record(lake, day, settings, name, data, ids.height)
-    if options.deliver_to:
+    if options.deliver_to != export.FILE:
         deliver(lake, day, settings, ids[c.USER_ID].to_list())
     return {"people": ids.height}
 
@@ -127,7 +127,7 @@ def asked(settings: Settings) -> tuple[Segment, str]:
         ContractViolation: there is no such segment or webhook, or the mailing's name is none.
     """
     options = settings.mailings
-    if options.deliver_to:
+    if options.deliver_to != export.FILE:
         export.allowed(options.deliver_to, options)
     return segment_of(options.segment), named(options.mailing)
 

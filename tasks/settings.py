@@ -239,7 +239,7 @@ class Mailings(Section):
     segment: str = Field("", description="look-alike segment that is asked for; a run's own")
     mailing: str = Field("", description="name of the mailing; a run's own")
     deliver_to: str = Field(
-        "", description="one of the webhooks that gets the audience; empty: only the file; a run's"
+        "file", description="file, or one of the webhooks, which gets the audience too; a run's own"
     )
     threshold: float | None = Field(
         None, description="least probability of who is written to; a person's answer"

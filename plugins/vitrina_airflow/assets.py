@@ -9,3 +9,9 @@ FACETS = Asset("facets")
 LOOKALIKES = Asset("lookalikes")
 CANDIDATES = Asset("candidates")
 RANKER = Asset("ranker")
+
+BY_HAND = Asset("by_hand")
+"""Nothing sends this event: what waits for it runs when triggered, and its form asks for the day.
+
+The form of a DAG with `PartitionedAtRuntime` has no field for a partition key.
+"""

@@ -34,10 +34,10 @@ RUN_PARAMS = {
         description="The mailing's name, such as spring-bags. Its control group is its own.",
     ),
     "deliver_to": Param(
-        "",
+        Settings().mailings.deliver_to,
         type="string",
-        enum=["", *Settings().mailings.webhooks],
-        description="Where the audience is posted; empty: it is only written to a file.",
+        enum=["file", *Settings().mailings.webhooks],
+        description="Where the audience goes: only to a file, or to an allowed webhook too.",
     ),
 }
 ANSWER_PARAMS = {

@@ -14,6 +14,8 @@ import polars as pl
 from tasks.errors import ContractViolation
 from tasks.settings import Mailings
 
+FILE = "file"
+"""Where an audience goes that goes to no webhook."""
 PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
 SECONDS = 60
 TAKEN = range(200, 300)
