@@ -48,7 +48,10 @@ from vitrina_airflow.run import run_step
     default_args=DEFAULT_ARGS | {"retries": 0, "execution_timeout": timedelta(minutes=10)},
     params={
         "rollback_reason": Param(
-            type="string", minLength=3, description="Why the live model goes back; recorded."
+            None,
+            type=["null", "string"],
+            minLength=3,
+            description="Why the live model goes back; recorded.",
         )
     },
     doc_md=__doc__,

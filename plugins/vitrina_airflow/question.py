@@ -22,14 +22,17 @@ SEND, LEAVE = "Send", "Do not send"
 SEEDS = Path(__file__).resolve().parents[2] / "sql" / "lookalike_seeds"
 
 RUN_PARAMS = {
-    # Their names alone: a DAG file is parsed without the libraries that read a segment.
+    # Their names alone: a DAG file is parsed without the libraries that read a segment. Null at
+    # first, since a DAG with a schedule may not require a word; the run refuses it.
     "segment": Param(
-        type="string",
-        enum=sorted(path.stem for path in SEEDS.glob("*.sql")),
+        None,
+        type=["null", "string"],
+        enum=[None, *sorted(path.stem for path in SEEDS.glob("*.sql"))],
         description="Whose look-alikes get the letter.",
     ),
     "mailing": Param(
-        type="string",
+        None,
+        type=["null", "string"],
         pattern="^[a-z0-9][a-z0-9_-]{0,59}$",
         description="The mailing's name, such as spring-bags. Its control group is its own.",
     ),

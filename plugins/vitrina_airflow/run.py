@@ -80,6 +80,8 @@ def with_conf(settings: Settings, conf: Mapping[str, Any]) -> Settings:
         ContractViolation: a word of the wrong type.
     """
     for name, word in conf.items():
+        if word is None:
+            continue
         section, field, _ = CONF[name]
         before = getattr(settings, section)
         kind = type(getattr(before, field))

@@ -85,13 +85,12 @@ def asked(installation: Installation, page: Page) -> Page:
     page.goto("/dags/send_audience")
     page.get_by_role("button", name="Trigger Dag").click()
     form = page.get_by_role("dialog")
-    form.get_by_text("segment", exact=True).wait_for()
     form.get_by_role("combobox").first.click()
     page.get_by_role("option", name=SEGMENT).click()
     form.locator("[name=element_mailing]").fill("spring")
     form.get_by_text("Advanced Options").click()
     form.locator("[name=partitionKey]").fill(str(DAY))
-    form.get_by_role("button", name="Trigger").click()
+    form.get_by_test_id("trigger-dag-submit").click()
     form.wait_for(state="hidden")
 
     def waits() -> bool:

@@ -39,7 +39,7 @@ def context(is_decided: bool = False) -> dict[str, Any]:
 def test_the_segments_of_the_form_are_those_of_the_registry() -> None:
     from vitrina_airflow.question import RUN_PARAMS
 
-    assert RUN_PARAMS["segment"].schema["enum"] == list(segments())
+    assert RUN_PARAMS["segment"].schema["enum"] == [None, *segments()]
 
 
 def test_the_form_takes_the_names_that_a_mailing_may_have() -> None:

@@ -115,6 +115,7 @@ def test_a_run_s_conf_changes_the_settings(settings: Settings) -> None:
 
 def test_what_a_form_leaves_empty_changes_nothing(settings: Settings) -> None:
     assert with_conf(settings, {"force_training": False, "accept_reason": ""}) is settings
+    assert with_conf(settings, {"rollback_reason": None}) is settings
 
 
 def test_a_word_of_the_wrong_type_is_refused(settings: Settings) -> None:
