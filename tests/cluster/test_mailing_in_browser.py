@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -131,10 +132,10 @@ def test_a_typed_threshold_writes_the_audience_with_the_user_s_name(
 
 
 def test_the_note_of_the_run_says_who_chose_what(installation: Installation, asked: Page) -> None:
-    def ended() -> bool:
-        runs = installation.airflow.runs(["send_audience"], [DAY])
-        return runs[0]["state"] == "success"
+    def ended() -> str | None:
+        (run,) = installation.airflow.runs(["send_audience"], [DAY])
+        return str(run["dag_run_id"]) if run["state"] == "success" else None
 
-    eventually(ended, "the run")
-    asked.goto("/dags/send_audience/runs")
+    run = eventually(ended, "the run")
+    asked.goto(f"/dags/send_audience/runs/{quote(run, safe='')}")
     asked.get_by_text("chose by threshold").first.wait_for()
