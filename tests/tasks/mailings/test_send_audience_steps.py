@@ -206,6 +206,14 @@ def test_a_superseded_day_names_the_one_to_trigger(told: Told) -> None:
         prepare(DAY, told(segment="baby_goods_buyers"))
 
 
+def test_a_superseded_day_that_was_scored_all_the_same_may_be_chosen(told: Told) -> None:
+    lake, other = Lake(told()), "baby_goods_buyers"
+    lake.supersede(THRESHOLD_CARDS, DAY, DAY + timedelta(days=1), other)
+    lake.write_day(LOOKALIKE_SCORES, DAY, rows(LOOKALIKE_SCORES, *scores()), other)
+    lake.write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, CARD), other)
+    assert not prepare(DAY, told(segment=other))["is_decided"]
+
+
 def test_a_wrong_answer_writes_nothing(told: Told) -> None:
     for step in (choose, write_audience):
         with pytest.raises(WrongAnswer, match=r"threshold 1\.7 is not from 0 to 1"):
