@@ -8,7 +8,7 @@ from math import exp, log
 from pathlib import Path
 from textwrap import fill, indent
 
-from tasks.arguments import a_day
+from tasks.arguments import a_day, whole_number
 from tasks.settings import Settings
 from tasks.simulator.breaks import NAMES
 from tasks.simulator.delivery import simulate
@@ -18,6 +18,7 @@ from tasks.simulator.parameters import DEFAULT, Parameters, world_named
 WIDTH = 92
 FEWEST, MOST = 300, 5_000_000
 FEWEST_ITEMS, MOST_ITEMS = 200, 500_000
+MOST_DAYS = 1_000
 REPORT_STEM = "shop-"
 
 
@@ -45,15 +46,24 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def _add_shop(parser: ArgumentParser) -> None:
-    parser.add_argument("--days", type=int, default=30, help="days to write; 30")
+    parser.add_argument(
+        "--days",
+        type=whole_number(1, MOST_DAYS, "days"),
+        default=30,
+        help=f"days to write, 1 to {MOST_DAYS}; 30",
+    )
     parser.add_argument("--last-day", type=a_day, required=True, help="YYYY-MM-DD")
     parser.add_argument(
         "--size",
-        type=_size,
+        type=whole_number(FEWEST, MOST, "customers"),
         default=3_000,
         help=f"customers, {FEWEST} to {MOST:,}; 3,000; items, {FEWEST_ITEMS} up, follow",
     )
-    parser.add_argument("--items", type=int, help="items on the opening day, if not as many")
+    parser.add_argument(
+        "--items",
+        type=whole_number(FEWEST_ITEMS, MOST_ITEMS, "items"),
+        help=f"items on the opening day, {FEWEST_ITEMS} to {MOST_ITEMS:,}, if not as many",
+    )
     parser.add_argument("--seed", type=int, default=7, help="another number, another shop; 7")
     parser.add_argument(
         "--world",
@@ -61,13 +71,6 @@ def _add_shop(parser: ArgumentParser) -> None:
         default=DEFAULT,
         help=f"default, lively (buys more), rough, or rough:NAME,... of {', '.join(NAMES)}",
     )
-
-
-def _size(text: str) -> int:
-    customers = int(text.replace("_", ""))
-    if not FEWEST <= customers <= MOST:
-        raise ArgumentTypeError(f"{customers} customers; there may be {FEWEST} to {MOST:,}")
-    return customers
 
 
 def items_of(customers: int) -> int:

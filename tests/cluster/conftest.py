@@ -42,7 +42,7 @@ def small_home(
     """Two days of a tiny shop, their features built on DuckDB."""
     home = tmp_path_factory.mktemp("small")
     environment = python_environment | {"VITRINA_HOME": str(home)}
-    size = ["--days", "2", "--last-day", "2026-03-02", "--size", "400", "--items", "100"]
+    size = ["--days", "2", "--last-day", "2026-03-02", "--size", "400", "--items", "200"]
     tasks(["simulate", *size], environment)
     for step in ("ingest", "count_interactions"):
         for day in ("2026-03-01", "2026-03-02"):

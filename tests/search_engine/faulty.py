@@ -22,6 +22,7 @@ class Gate(ThreadingHTTPServer):
         self.bulks = 0
         self.breaks_at: int | None = None
         self.swallows: int | None = None
+        self.refuses: str | None = None
         self.login: str | None = None
 
     @property
@@ -44,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # without an answer, from here on
         elif gate.login is not None and self.headers.get("Authorization") != basic(gate.login):
             self.answer(401, b'{"error": "who are you?"}')
+        elif self.command == gate.refuses:
+            self.answer(503, b'{"error": "not now"}')
         elif gate.swallows == gate.bulks and "_bulk" in self.path:
             self.answer(200, b'{"errors": false, "items": []}')
         else:

@@ -198,6 +198,19 @@ def test_one_earlier_index_is_kept_to_go_back_to(empty: Engine) -> None:
     assert indices(empty) == names[1:]
 
 
+def test_an_old_index_that_cannot_be_deleted_does_not_undo_the_load(
+    empty: Engine, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate.refuses = "DELETE"
+    through = Engine(empty.options.model_copy(update={"url": gate.url}))
+    names = [load(through, DAY, FEW.head(2)).index for _ in range(3)]
+    assert indices(empty) == names
+    assert aliased(empty) == names[2]
+    assert "an index of an earlier load stays" in caplog.text
+    assert load(empty, DAY, FEW.head(2)).before == names[2]
+    assert len(indices(empty)) == 2
+
+
 def test_another_alias_that_begins_alike_is_left_alone(url: str) -> None:
     long, short = (Engine(Search(url=url, alias=name)) for name in ("shelf_two", "shelf"))
     load(long, DAY, FEW)

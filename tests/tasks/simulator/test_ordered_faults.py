@@ -452,7 +452,7 @@ def test_the_help_names_every_fault_with_its_fate() -> None:
 
 
 def test_the_command_takes_faults_by_day(tmp_path: Path) -> None:
-    words = ["--days", "2", "--last-day", "2026-05-06", "--size", "300", "--items", "80"]
+    words = ["--days", "2", "--last-day", "2026-05-06", "--size", "300", "--items", "200"]
     faults = ["--fault", "2026-05-06=torn_file", "--fault", "2026-05-06=empty_night"]
     settings = Settings(home=tmp_path)
     assert command.run(parser().parse_args([*words, *faults]), settings) == 0

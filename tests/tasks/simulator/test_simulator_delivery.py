@@ -238,7 +238,7 @@ def test_the_command_writes_below_home_and_prints_what_it_wrote(
 ) -> None:
     parser = ArgumentParser()
     command.add_arguments(parser)
-    sizes = ["--size", "300", "--items", "80", "--seed", "1"]
+    sizes = ["--size", "300", "--items", "200", "--seed", "1"]
     args = parser.parse_args(["--days", "2", "--last-day", "2026-05-05", *sizes])
     assert command.run(args, Settings(home=tmp_path)) == 0
     assert landing_days(tmp_path / "landing") == [date(2026, 5, 4), date(2026, 5, 5)]
@@ -246,13 +246,25 @@ def test_the_command_writes_below_home_and_prints_what_it_wrote(
     assert "impression" in capsys.readouterr().out
 
 
-def test_items_follow_customers_and_both_have_their_bounds() -> None:
+def test_items_follow_customers_and_each_has_its_bounds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert [command.items_of(size) for size in (300, 3_000, 5_000_000)] == [200, 1276, 500_000]
     parser = ArgumentParser()
     command.add_arguments(parser)
-    for words in (["--size", "299"], ["--size", "5000001"], ["--world", "smooth"]):
+    assert parser.parse_args(["--last-day", "2026-05-05", "--size", "3_000"]).size == 3_000
+    refused = {
+        ("--size", "299"): "'299': there may be 300 to 5,000,000 customers",
+        ("--size", "5000001"): "there may be 300 to 5,000,000 customers",
+        ("--size", "3k"): "'3k': there may be 300 to 5,000,000 customers",
+        ("--items", "3"): "'3': there may be 200 to 500,000 items",
+        ("--days", "0"): "'0': there may be 1 to 1,000 days",
+        ("--world", "smooth"): "smooth",
+    }
+    for words, told in refused.items():
         with pytest.raises(SystemExit):
             parser.parse_args(["--last-day", "2026-05-05", *words])
+        assert told in capsys.readouterr().err
 
 
 def test_a_rough_shop_says_so_in_its_manifests(tmp_path: Path) -> None:
