@@ -1,7 +1,8 @@
 """Score how alike every eligible customer is to those who did the seed thing, one segment at a time.
 
 - **Reads** events, items, item_attributes, customers, user_features of past anchor days and of the day.
-- **Writes** lookalike_features, lookalike_scores, threshold_cards; a model version per segment.
+- **Writes** lookalike_features, lookalike_scores, threshold_cards, audience_profiles, audience_overlaps; a model
+  version per segment.
 - **Users** marketers, who choose a threshold from the card.
 - **Runs** after build_features, for the same day. Normal: 4 minutes.
 
@@ -13,7 +14,7 @@ trains and scores one segment, **publish_lookalikes** checks what was written.
 | --- | --- | --- |
 | `InputNotReady` | an anchor day is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | scores or cards break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
-| `QualityGateFailed` | scores are degenerate: too few distinct values | do not clear; look at the seeds in the segment's SQL; yesterday's scores stay in use |
+| `QualityGateFailed` | scores are degenerate (too few distinct values) or too good to be true (a counter knows the answer) | do not clear; look at the seeds in the segment's SQL and at what the message names; yesterday's scores stay in use |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | clear once; if it returns, page the owner |

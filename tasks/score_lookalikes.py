@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from datetime import date, timedelta
+from functools import partial
+from itertools import product
 
 import polars as pl
 
@@ -18,6 +20,8 @@ from tasks.features.calendar import calendar
 from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.lake import WHOLE, Lake, Window
 from tasks.lake.tables import (
+    AUDIENCE_OVERLAPS,
+    AUDIENCE_PROFILES,
     CUSTOMERS,
     EVENTS,
     ITEM_ATTRIBUTES,
@@ -28,11 +32,14 @@ from tasks.lake.tables import (
     THRESHOLD_CARDS,
 )
 from tasks.lookalikes.card import OFFERED
+from tasks.lookalikes.counters import Counters
 from tasks.lookalikes.logged import log_model
 from tasks.lookalikes.picture import reliability_figure
+from tasks.lookalikes.profiles import audience_overlaps
 from tasks.lookalikes.registry import Segment, segment_of, segments
 from tasks.lookalikes.scoring import Evidence, Scored, score_people
 from tasks.lookalikes.windows import Plan, plan_of
+from tasks.seeds import seed_of
 from tasks.settings import Settings
 from tasks.status import changed_inputs
 from tasks.steps import Step
@@ -66,18 +73,19 @@ def score_segment(day: date, settings: Settings, key: str) -> dict[str, int]:
     """
     lake = Lake(settings)
     plan = anchors_of(lake, day, segment_of(key))
-    scored = score_people(plan, evidence_of(lake, plan), settings.lookalikes)
+    seed = seed_of(settings, LOOKALIKE_SCORES.name, key)
+    scored = score_people(plan, evidence_of(lake, plan), settings.lookalikes, seed)
     track(scored)
     people = lake.write_day(LOOKALIKE_SCORES, day, scored.scores, key)
+    lake.write_day(AUDIENCE_PROFILES, day, scored.profiles, key)
     thresholds = lake.write_day(THRESHOLD_CARDS, day, scored.card, key)
-    if scored.model is not None:
-        live = scored.is_offered and superseded_by(lake, day) is None
-        log_model(settings, key, scored.model, day, live=live)
+    if scored.model is not None and scored.is_offered:
+        log_model(settings, key, scored.model, day, live=superseded_by(lake, day) is None)
     return {"people": people, "thresholds": thresholds}
 
 
 def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
-    """Check that every segment has its scores and card, and return what there is.
+    """Write whom audiences share and a page per card, and return how many are offered.
 
     Raises:
         InputNotReady: naming the segments that have none.
@@ -85,13 +93,15 @@ def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
     lake = Lake(settings)
     names = list(segments())
     if by := superseded_by(lake, day):
-        for name in names:
-            lake.supersede(LOOKALIKE_SCORES, day, by, name)
-            lake.supersede(THRESHOLD_CARDS, day, by, name)
+        for table, name in product((LOOKALIKE_SCORES, AUDIENCE_PROFILES, THRESHOLD_CARDS), names):
+            lake.supersede(table, day, by, name)
+        lake.supersede(AUDIENCE_OVERLAPS, day, by)
         return {"segments": 0}
     if absent := [name for name in names if name not in lake.parts(THRESHOLD_CARDS, day)]:
         raise InputNotReady(f"{day}: no card of {', '.join(absent)}; clear their score_segment")
     cards = pl.concat([lake.read_day(THRESHOLD_CARDS, day, name) for name in names])
+    shared = audience_overlaps(cards, lake.read_day(LOOKALIKE_SCORES, day))
+    lake.write_day(AUDIENCE_OVERLAPS, day, shared)
     offered = cards.filter(pl.col("verdict") == OFFERED)[c.LOOKALIKE_SEGMENT].n_unique()
     return {"segments": len(names), "offered": offered, "refused": len(names) - offered}
 
@@ -119,13 +129,13 @@ def write_features(day: date, settings: Settings) -> int:
     lake = Lake(settings)
     days = settings.lookalikes.window_days
     snapshot = Window(SNAPSHOT_DAYS, ends=-1)
-    rows = lake.select(
-        "lookalike_features",
+    rows = lake.stream(
+        LOOKALIKE_FEATURES,
         day,
         {EVENTS: Window(days, ends=-1), ITEMS: snapshot, ITEM_ATTRIBUTES: snapshot},
         frames={"calendar": calendar(day - timedelta(days=1), days)},
     )
-    return lake.write_day(LOOKALIKE_FEATURES, day, rows)
+    return lake.write_day_in_pieces(LOOKALIKE_FEATURES, day, rows)
 
 
 def anchors_of(lake: Lake, day: date, segment: Segment) -> Plan:
@@ -137,9 +147,10 @@ def anchors_of(lake: Lake, day: date, segment: Segment) -> Plan:
 def evidence_of(lake: Lake, plan: Plan) -> Evidence:
     """Read what the segment is learnt from."""
     days = (plan.day - plan.first_seed_day).days + 1
-    inputs = {EVENTS: days, ITEMS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS}
+    snapshots = dict.fromkeys((ITEMS, ITEM_ATTRIBUTES, CUSTOMERS), SNAPSHOT_DAYS)
+    inputs = {EVENTS: days, **snapshots}
     seeds = lake.select(plan.segment.sql, plan.day, inputs)
-    features = {anchor: features_of(lake, plan.feature_day(anchor)) for anchor in plan.anchors}
+    features = {anchor: counters_of(lake, plan.feature_day(anchor)) for anchor in plan.anchors}
     return Evidence(
         features=features,
         known={anchor: known_people(lake, anchor, rows) for anchor, rows in features.items()},
@@ -148,16 +159,16 @@ def evidence_of(lake: Lake, plan: Plan) -> Evidence:
     )
 
 
-def features_of(lake: Lake, day: date) -> pl.DataFrame:
+def counters_of(lake: Lake, day: date) -> Counters:
     """Return the features of one partition; none before history."""
-    return lake.read_window(LOOKALIKE_FEATURES, day, 1).drop(c.DT)
+    return Counters(partial(lake.frames, LOOKALIKE_FEATURES, day))
 
 
-def known_people(lake: Lake, day: date, features: pl.DataFrame) -> pl.DataFrame:
+def known_people(lake: Lake, day: date, features: Counters) -> pl.DataFrame:
     """Return `user_id` of the newest customer snapshot and of everybody with features."""
     snapshots = lake.read_window(CUSTOMERS, day, SNAPSHOT_DAYS)
     newest = snapshots.filter(pl.col(c.DT) == pl.col(c.DT).max())
-    return pl.concat([newest.select(c.USER_ID), features.select(c.USER_ID)]).unique()
+    return pl.concat([newest.select(c.USER_ID), features.people()]).unique()
 
 
 def seed_acts(segment: Segment, rows: pl.DataFrame) -> pl.DataFrame:
@@ -182,6 +193,8 @@ def track(scored: Scored) -> None:
     tracking.text("card.csv", scored.card.write_csv())
     if scored.judged is not None:
         tracking.figure("reliability.png", reliability_figure(scored.judged))
+    if scored.is_offered:
+        tracking.text("profiles.csv", scored.profiles.write_csv())
     if scored.drivers is not None:
         tracking.text("drivers.csv", scored.drivers.head(100).write_csv())
 

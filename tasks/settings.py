@@ -220,8 +220,23 @@ class Lookalikes(Section):
         20, ge=1, le=10_000, description="people of the training anchors that a value needs"
     )
     max_columns: int = Field(5000, ge=10, le=100_000, description="values used, best supported")
+    training_people: int = Field(
+        300_000,
+        ge=1000,
+        le=10_000_000,
+        description="people of the training anchors that a factor learns from, at most",
+    )
+    judged_people: int = Field(
+        1_000_000,
+        ge=1000,
+        le=100_000_000,
+        description="people of a later anchor that calibrate or judge, at most",
+    )
     wide_recall: float = Field(
         0.6, gt=0, le=1, description="share of buyers that the wide suggestion reaches"
+    )
+    contact_price: float | None = Field(
+        None, ge=0, le=1e6, description="price of reaching one person; gives cost per buyer"
     )
 
     @model_validator(mode="after")

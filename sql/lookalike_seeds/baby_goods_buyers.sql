@@ -1,6 +1,7 @@
 -- name: baby_goods_buyers
 -- Owner: marketing
 -- seed: ordered babywear or a pram, which expecting a child brings about
+-- rule: category babywear | prams
 -- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7

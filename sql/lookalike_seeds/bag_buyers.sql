@@ -1,6 +1,7 @@
 -- name: bag_buyers
 -- Owner: marketing
 -- seed: ordered something of the category bags
+-- rule: category bags
 -- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7

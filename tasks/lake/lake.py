@@ -118,6 +118,15 @@ class Lake:
         # A day that was appended to lies in several files, whose names have no order.
         return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
 
+    def frames(self, table: Table, day: date) -> Iterator[pl.DataFrame]:
+        """Yield the rows of one day in the order of the key, in frames that memory can hold.
+
+        Raises:
+            InputNotReady: the ledger has no such day.
+        """
+        relation = self._partitions(table, day, 1, None)
+        yield from self.storage.frames(relation.files, table.schema, table.key)
+
     def select(
         self,
         name: str,

@@ -24,6 +24,8 @@ from tasks.lake.pieces import Spilled
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 8
+FRAME_ROWS = 1 << 20
+"""As many as a row group holds, so that none is read twice."""
 Filters = Sequence[tuple[str, str, str | list[str]]]
 
 
@@ -74,6 +76,23 @@ class Storage:
             extra_columns="ignore",
         )
         return rows.select(*columns).collect()
+
+    def frames(
+        self, files: Sequence[str], columns: Mapping[str, pl.DataType], key: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the rows of files that hold one day in the order of its key, some at a time."""
+        scans = [
+            pl.scan_parquet(
+                file, schema=dict(columns), missing_columns="insert", extra_columns="ignore"
+            )
+            for file in files
+        ]
+        firsts = [scan.select(key).head(1).collect().row(0) for scan in scans]
+        for place in sorted(range(len(scans)), key=lambda place: firsts[place]):
+            scan = scans[place].select(*columns)
+            rows = scan.select(pl.len()).collect().item()
+            for start in range(0, rows, FRAME_ROWS):
+                yield scan.slice(start, FRAME_ROWS).collect()
 
     def commit_records(self, name: str, key: str, limit: int) -> list[str]:
         """Return the records that ride in the newest commits of a table."""

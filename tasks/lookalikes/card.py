@@ -4,6 +4,16 @@ For threshold t: audience_size = people scored today with probability >= t; prec
 those of the same threshold among the eligible people of the card's anchor, whose labels are known;
 lift = precision / base rate; expected_buyers = audience_size * precision.
 
+cost_per_buyer = contact_price / precision, where the price of reaching one person is set
+
+The simple rule's audience is judged on the same anchor, beside as many of the most probable.
+
+A lasting trait can be there without having been shown. trait_share = precision / shown, shown = the
+share of those who had shown it before that anchor who show it again in the horizon (Elkan and Noto
+2008, "Learning classifiers from only positive and unlabeled data", with that share as c). Assumed:
+who has not shown it yet shows it as often as who has. Who has comes more often, so that trait_share
+is rather too low. It moves no threshold and no order.
+
 sure  the audience whose precision is surely the highest (its lower bound is), above the base rate
 wide  the smallest larger one, surely above the base rate, that reaches `wide_recall` of the buyers,
       or where none does, the largest that is surely above the base rate
@@ -21,9 +31,11 @@ from tasks import columns as c
 from tasks.lake.tables import THRESHOLD_CARDS
 from tasks.lookalikes.classifier import Array
 from tasks.lookalikes.judgement import Estimate, wilson
+from tasks.lookalikes.people import Shown
 from tasks.settings import Lookalikes
 
 Counts = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Audiences of the grid, as shares of the people scored today."""
 OFFERED = "ok"
@@ -32,22 +44,35 @@ OFFERED = "ok"
 
 @dataclass(frozen=True)
 class Judged:
-    """The probabilities of the card's anchor, with what then happened."""
+    """The probabilities of the card's anchor, with what then happened.
+
+    `by_rule` are those whom the simple rule takes, None without a rule; `shown` is there for a
+    lasting trait.
+    """
 
     p: Array
     y: Array
     auc: Estimate | None
+    by_rule: Flags | None = None
+    shown: Shown | None = None
 
 
-def threshold_card(today: Array, judged: Judged, options: Lookalikes) -> pl.DataFrame:
+def threshold_card(
+    today: Array, judged: Judged, options: Lookalikes, rule_size: int = 0
+) -> pl.DataFrame:
     """Return THRESHOLD_CARDS rows of one segment that offers thresholds.
 
     Args:
         today: the probabilities of the people scored today.
         judged: the later window.
-        options: the rules of the two suggestions.
+        options: the rules of the two suggestions, and the price of reaching one person.
+        rule_size: how many of today's people the simple rule takes.
     """
-    return _complete(_suggested(_grid(today, judged), options), judged.auc, OFFERED, None)
+    grid = _suggested(_grid(today, judged), options)
+    told = grid.with_columns(
+        *_costs(options.contact_price), *_trait(judged.shown), *_rule(rule_size, judged)
+    )
+    return _complete(told, judged.auc, OFFERED, None)
 
 
 def refusing_card(verdict: str, reason: str, auc: Estimate | None) -> pl.DataFrame:
@@ -80,6 +105,53 @@ def _with_interval(name: str, hits: Counts, of: Counts) -> pl.DataFrame:
     share = np.divide(hits, of, out=np.full(len(of), np.nan), where=of > 0)
     table = pl.DataFrame({name: share, f"{name}_low": low, f"{name}_high": high})
     return table.with_columns(pl.when(pl.col(name).is_not_nan()).then(pl.all()))
+
+
+def _costs(price: float | None) -> list[pl.Expr]:
+    """Return what an expected buyer costs; nothing where reaching nobody is known to be bought."""
+    if price is None:
+        return []
+    sides = {"": "", "_low": "_high", "_high": "_low"}
+    cost = {side: pl.col(f"precision{of}") for side, of in sides.items()}
+    return [
+        pl.when(share > 0).then(price / share).alias(f"cost_per_buyer{side}")
+        for side, share in cost.items()
+    ]
+
+
+def _trait(shown: Shown | None) -> list[pl.Expr]:
+    if shown is None or not shown.again:
+        return []
+    again, holders = np.array([shown.again]), np.array([shown.holders])
+    low, high = (float(bound[0]) for bound in wilson(again, holders))
+    share = shown.again / shown.holders
+    # The widest that both intervals allow.
+    sides = {"": ("", share), "_low": ("_low", high), "_high": ("_high", low)}
+    return [
+        pl.lit(share).alias("shown_share"),
+        *(
+            (pl.col(f"precision{of}") / by).clip(upper_bound=1).alias(f"trait_share{side}")
+            for side, (of, by) in sides.items()
+        ),
+    ]
+
+
+def _rule(rule_size: int, judged: Judged) -> list[pl.Expr]:
+    """Return the simple rule's reach, and what as many of the most probable would have done."""
+    if judged.by_rule is None or not judged.by_rule.any():
+        return []
+    size, hits = int(judged.by_rule.sum()), int(judged.y[judged.by_rule].sum())
+    low, high = (float(bound[0]) for bound in wilson(np.array([hits]), np.array([size])))
+    most = np.argsort(-judged.p, kind="stable")[:size]
+    told = {
+        "rule_size": rule_size,
+        "rule_precision": hits / size,
+        "rule_precision_low": low,
+        "rule_precision_high": high,
+        "rule_recall": hits / float(judged.y.sum()),
+        "rule_matched_precision": float(judged.y[most].mean()),
+    }
+    return [pl.lit(value).alias(name) for name, value in told.items()]
 
 
 def _thresholds(today: Array) -> Array:

@@ -18,6 +18,7 @@ Z = 1.959964
 MANY_VALUES = 1000
 SHARE_OF_PEOPLE = 5
 LARGEST_TIE = 0.05
+TOO_GOOD = 0.99
 
 
 @dataclass(frozen=True)
@@ -103,4 +104,17 @@ def refuse_degenerate(name: str, p: Array) -> None:
         raise QualityGateFailed(
             f"{name}: degenerate, one probability is shared by {largest:.1%} of the people with"
             f" features; at most {LARGEST_TIE:.0%} is allowed"
+        )
+
+
+def refuse_leak(name: str, auc: Estimate | None, strongest: str) -> None:
+    """Check that the order of the later window is not one that only knowing it can give.
+
+    Raises:
+        QualityGateFailed: the AUC is surely above what people's past can tell.
+    """
+    if auc is not None and auc.low > TOO_GOOD:
+        raise QualityGateFailed(
+            f"{name}: too good to be true, AUC {auc.value:.4f} [{auc.low:.4f}, {auc.high:.4f}]; it"
+            f" leans on '{strongest}' most: does a counter hold the seed act's own session?"
         )

@@ -11,7 +11,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.lookalikes.scoring import Calibrated
+from tasks.lookalikes.model import Calibrated
 from tasks.lookalikes.stored import save
 from tasks.registered import Served, register
 from tasks.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
 KEY = (c.ATTRIBUTE, c.VALUE)
 
 
-def vocabulary(features: pl.DataFrame, min_support: int, max_columns: int) -> pl.DataFrame:
+def supports(people: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
+    """Return `attribute, value, people`: how many of the people have each value."""
+    theirs = features.join(people, on=c.USER_ID, how="semi")
+    return theirs.group_by(KEY).agg(pl.len().cast(pl.Int64).alias("people"))
+
+
+def vocabulary(counted: Iterable[pl.DataFrame], min_support: int, max_columns: int) -> pl.DataFrame:
     """Return `attribute, value, column` of the values that enough people have.
 
     Args:
-        features: LOOKALIKE_FEATURES rows of the training anchors only.
+        counted: supports among people of the training anchors only; those of a value add up.
         min_support: people of the training anchors that a value needs.
         max_columns: the best supported are kept.
     """
-    supported = features.group_by(KEY).agg(pl.len().alias("people"))
+    supported = pl.concat(counted).group_by(KEY).agg(pl.col("people").sum())
     kept = supported.filter(pl.col("people") >= min_support)
     first = kept.sort("people", *KEY, descending=[True, False, False]).head(max_columns)
     return first.sort(KEY).select(*KEY).with_row_index("column")
@@ -35,6 +42,9 @@ def sparse_matrix(
     from scipy.sparse import csr_matrix
 
     placed = people.select(c.USER_ID).with_row_index("row")
-    cells = features.join(columns, on=KEY).join(placed, on=c.USER_ID).sort("row", "column")
+    known = features.join(columns, on=KEY, maintain_order="left")
+    cells = known.select(c.USER_ID, "column", "share").join(placed, on=c.USER_ID)
+    # In one order whatever the join's, so that a person's sum has the same bits in any frame.
+    cells = cells.sort("row", "column")
     places = (cells["row"].to_numpy(), cells["column"].to_numpy())
     return csr_matrix((cells["share"].to_numpy(), places), shape=(people.height, columns.height))

@@ -7,6 +7,7 @@ buyer     an order in the same days: what a negative of the training set bought 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
@@ -16,6 +17,14 @@ from tasks.lookalikes.registry import Segment
 
 IS_POSITIVE = "is_positive"
 IS_BUYER = "is_buyer"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How many of those who have shown a lasting trait before show it again in a horizon."""
+
+    again: int
+    holders: int
 
 
 def eligible_people(
@@ -51,3 +60,17 @@ def _is_among(rows: pl.DataFrame) -> pl.Expr:
 def training_people(people: pl.DataFrame) -> pl.DataFrame:
     """Return the positives, and as negatives those who bought something else."""
     return people.filter(pl.col(IS_POSITIVE) | pl.col(IS_BUYER))
+
+
+def shown_by_holders(seeds: pl.DataFrame, anchor: date, segment: Segment) -> Shown | None:
+    """Return how many who had done it by the anchor did it again in the horizon after it.
+
+    Only of a lasting trait; None of others, and where nobody had done it.
+    """
+    if not segment.lasting_trait:
+        return None
+    back, ahead = timedelta(days=segment.window_days), timedelta(days=segment.horizon_days)
+    holders = seeds.filter(pl.col("day") > anchor - back, pl.col("day") <= anchor)[c.USER_ID]
+    again = seeds.filter(pl.col("day") > anchor, pl.col("day") <= anchor + ahead)[c.USER_ID]
+    who = holders.unique()
+    return Shown(int(who.is_in(again.unique().implode()).sum()), len(who)) if len(who) else None

@@ -1,8 +1,10 @@
 """The registry of segments: one file of `sql/lookalike_seeds/` each, with a declared header.
 
 The text selects who did the seed thing and on which day, `user_id, day`, from `events`, `items` and
-`item_attributes`. The header declares name, owner, what a seed is, and these windows:
+`item_attributes` (and `customers`). The header declares name, owner, what a seed is, and:
 
+rule          the audience that would be chosen without a model, `<attribute> <value> | <value>` of
+              `lookalike_features`: who looked at any of these in the features' window; or none
 window_days   how far back a seed act makes somebody a seed already, and so not eligible
 gap_days      features end that many days before the anchor; at least one
 horizon_days  the target: the seed thing in (D, D + horizon]
@@ -22,7 +24,21 @@ SEEDS_FOLDER = SQL_FOLDER / "lookalike_seeds"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 LINE = re.compile(r"-- (\w+): (.+)")
 TEXTS = ("name", "owner", "seed")
+RULE = re.compile(r"(\w+) (\S.*)")
+NO_RULE = "none"
 DAYS = {"window_days": (1, 400), "gap_days": (1, 30), "horizon_days": (1, 60)}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The simple rule beside a segment: who has any of these values of an attribute."""
+
+    attribute: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        return f"looked at {self.attribute} {' or '.join(self.values)}"
 
 
 @dataclass(frozen=True)
@@ -36,6 +52,7 @@ class Segment:
     gap_days: int
     horizon_days: int
     lasting_trait: bool
+    rule: Rule | None = None
 
     @property
     def sql(self) -> str:
@@ -67,7 +84,7 @@ def segment_of(name: str, folder: Path = SEEDS_FOLDER) -> Segment:
 def _declared(path: Path) -> Segment:
     matches = [match for match in map(LINE.fullmatch, _header(path)) if match]
     told = {match[1].lower(): match[2] for match in matches}
-    wanted = {*TEXTS, *DAYS, "lasting_trait"}
+    wanted = {*TEXTS, *DAYS, "rule", "lasting_trait"}
     for name in sorted(wanted - told.keys()):
         raise ContractViolation(f"{path.name}: the header lacks '-- {name}: ...'")
     if told["name"] != path.stem or not NAME.fullmatch(path.stem):
@@ -78,13 +95,25 @@ def _declared(path: Path) -> Segment:
         raise ContractViolation(f"{path.name}: lasting_trait is yes or no")
     window, gap, horizon = (_days(path, name, told[name]) for name in DAYS)
     lasting = told["lasting_trait"] == "yes"
-    return Segment(path.stem, told["owner"], told["seed"], window, gap, horizon, lasting)
+    rule = _rule(path, told["rule"])
+    return Segment(path.stem, told["owner"], told["seed"], window, gap, horizon, lasting, rule)
 
 
 def _header(path: Path) -> list[str]:
     lines = path.read_text().splitlines()
     end = next((place for place, line in enumerate(lines) if not line.startswith("--")), len(lines))
     return [line.rstrip() for line in lines[:end]]
+
+
+def _rule(path: Path, told: str) -> Rule | None:
+    if told == NO_RULE:
+        return None
+    found = RULE.fullmatch(told)
+    if not found:
+        raise ContractViolation(
+            f"{path.name}: rule is {told!r}, not '<attribute> <value> | <value>' or '{NO_RULE}'"
+        )
+    return Rule(found[1], tuple(value.strip() for value in found[2].split("|")))
 
 
 def _days(path: Path, name: str, told: str) -> int:

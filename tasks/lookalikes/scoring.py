@@ -1,35 +1,33 @@
 """From features, seed acts and purchases to probabilities and a card: one segment, one day.
 
-probability = calibrated(P(buys anything | x) * P(the seed thing | x, buys))
-
-The second factor is the look-alike: positives did the seed thing, negatives bought other things in
-the same days. The first is fitted on everybody eligible; without it people who never buy would be
-ranked by taste alone. The calibrator then sees the whole eligible base of a later anchor.
+The model learns on the training anchors, the calibrator on a later one, of whose eligible people
+`judged_people` at most are drawn by lot, and the card on the one after it.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.lake.tables import LOOKALIKE_SCORES
-from tasks.lookalikes.calibration import Calibrator, fit_calibrator
+from tasks.lake.tables import AUDIENCE_PROFILES, LOOKALIKE_SCORES
+from tasks.lookalikes.calibration import fit_calibrator
 from tasks.lookalikes.card import OFFERED, Judged, refusing_card, threshold_card
-from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
-from tasks.lookalikes.judgement import auc_of, calibration_metrics, refuse_degenerate
-from tasks.lookalikes.matrix import KEY, sparse_matrix, vocabulary
-from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, eligible_people, training_people
+from tasks.lookalikes.classifier import Array
+from tasks.lookalikes.counters import Counters
+from tasks.lookalikes.judgement import auc_of, calibration_metrics, refuse_degenerate, refuse_leak
+from tasks.lookalikes.matrix import KEY
+from tasks.lookalikes.model import Calibrated, drivers
+from tasks.lookalikes.people import IS_POSITIVE, eligible_people, shown_by_holders
+from tasks.lookalikes.profiles import audience_profiles
+from tasks.lookalikes.streaming import Seen, log_odds_of, seen
+from tasks.lookalikes.training import fitted
 from tasks.lookalikes.windows import Plan
 from tasks.settings import Lookalikes
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +41,13 @@ class Evidence:
     """What a segment is learnt from.
 
     Attributes:
-        features: LOOKALIKE_FEATURES rows by anchor.
+        features: the counters by anchor.
         known: `user_id` of everybody known, by anchor.
         seeds: `user_id, day` of seed acts.
         purchases: `user_id, day` of orders.
     """
 
-    features: dict[date, pl.DataFrame]
+    features: dict[date, Counters]
     known: dict[date, pl.DataFrame]
     seeds: pl.DataFrame
     purchases: pl.DataFrame
@@ -61,6 +59,7 @@ class Scored:
 
     scores: pl.DataFrame
     card: pl.DataFrame
+    profiles: pl.DataFrame
     metrics: dict[str, float] = field(default_factory=dict)
     judged: Judged | None = None
     drivers: pl.DataFrame | None = None
@@ -73,60 +72,46 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Model:
-    """The two factors over the same columns."""
+class Study:
+    """A segment on a day: evidence, options, the seed of draws, and `eligible_people` by anchor."""
 
-    columns: pl.DataFrame
-    seed: Classifier
-    buyer: Classifier
-
-    def log_odds(self, people: pl.DataFrame, features: pl.DataFrame) -> Array:
-        """Return the log-odds of the product of both factors, in the order of the people."""
-        x = sparse_matrix(people, features, self.columns)
-        return product_log_odds(self.seed.log_odds(x), self.buyer.log_odds(x))
+    plan: Plan
+    evidence: Evidence
+    options: Lookalikes
+    seed: int
+    people: dict[date, pl.DataFrame]
 
 
-@dataclass(frozen=True)
-class Calibrated:
-    """A model with its calibrator."""
-
-    model: Model
-    calibrator: Calibrator
-
-    def probability(self, people: pl.DataFrame, features: pl.DataFrame) -> Array:
-        """Return the probability of each of the people, in their order."""
-        return self.calibrator.probability(self.model.log_odds(people, features))
-
-
-def product_log_odds(first: Array, second: Array) -> Array:
-    """Return the log-odds of the product of two probabilities given as log-odds."""
-    log_product: Array = -np.logaddexp(0, -first) - np.logaddexp(0, -second)
-    odds: Array = log_product - np.log(-np.expm1(log_product))
-    return odds
-
-
-def score_people(plan: Plan, evidence: Evidence, options: Lookalikes) -> Scored:
+def score_people(plan: Plan, evidence: Evidence, options: Lookalikes, seed: int = 0) -> Scored:
     """Return probabilities of everybody eligible on the plan's day, and the segment's card.
 
     Raises:
-        QualityGateFailed: the probabilities are degenerate.
+        QualityGateFailed: the probabilities are degenerate or too good to be true.
     """
     people = {anchor: _people(plan, evidence, anchor) for anchor in plan.anchors}
     seeds = _seed_counts(plan, people)
     log.info("look-alike %s: seeds %s", plan.segment.name, seeds)
-    reason = _too_few(plan, seeds, options)
-    if reason:
+    if reason := _too_few(plan, seeds, options):
         log.info("look-alike %s: too few, %s", plan.segment.name, reason)
-        return Scored(LOOKALIKE_SCORES.empty(), refusing_card("too few", reason, None), seeds)
-    model = _calibrated(plan, evidence, people, options)
-    today = people[plan.day]
-    p = model.probability(today, evidence.features[plan.day])
-    _check(plan, evidence, today, p)
-    judged = _judged(model, people[plan.card], evidence.features[plan.card])
-    metrics = {**seeds, **_metrics(judged), "people": float(len(p))}
-    scores = today.select(c.USER_ID).with_columns(pl.Series(c.PROBABILITY, p))
-    card = _card(p, judged, options)
-    return Scored(scores, card, metrics, judged, drivers(model.model), model)
+        card = refusing_card("too few", reason, None)
+        return Scored(LOOKALIKE_SCORES.empty(), card, AUDIENCE_PROFILES.empty(), seeds)
+    study = Study(plan, evidence, options, seed, people)
+    model = _calibrated(study)
+    scored = _scored(study, model, _judged(study, model))
+    return replace(scored, metrics=seeds | scored.metrics)
+
+
+def _scored(study: Study, model: Calibrated, judged: Judged) -> Scored:
+    """Return what is known of the people of the plan's day."""
+    plan, today = study.plan, study.people[study.plan.day]
+    title = f"look-alike {plan.segment.name}: scored"
+    found = seen(model, plan.segment.rule, today, study.evidence.features[plan.day], title)
+    refuse_degenerate(plan.segment.name, found.p[found.has_features])
+    card = _card(found, judged, study.options)
+    profiles = audience_profiles(card, found, model.model.columns)
+    scores = today.select(c.USER_ID).with_columns(pl.Series(c.PROBABILITY, found.p))
+    metrics = _metrics(judged) | {"people": float(today.height)}
+    return Scored(scores, card, profiles, metrics, judged, drivers(model.model), model)
 
 
 def _people(plan: Plan, evidence: Evidence, anchor: date) -> pl.DataFrame:
@@ -157,62 +142,41 @@ def _too_few(plan: Plan, seeds: dict[str, float], options: Lookalikes) -> str | 
     return None
 
 
-def _calibrated(
-    plan: Plan, evidence: Evidence, people: dict[date, pl.DataFrame], options: Lookalikes
-) -> Calibrated:
+def _calibrated(study: Study) -> Calibrated:
     """Return the model of the training anchors, calibrated on the later one."""
-    model = _fitted(plan, evidence, people, options)
-    later = people[plan.calibration]
-    odds = model.log_odds(later, evidence.features[plan.calibration])
+    plan, features = study.plan, study.evidence.features
+    trained = {anchor: study.people[anchor] for anchor in plan.training}
+    model = fitted(plan.segment.name, trained, features, study.options, study.seed)
+    later = by_lot(study.people[plan.calibration], study.options.judged_people, study.seed)
+    title = f"look-alike {plan.segment.name}: calibrated on"
+    odds = log_odds_of(model, later, features[plan.calibration], title)
     return Calibrated(model, fit_calibrator(odds, _labels(later)))
 
 
-def _fitted(
-    plan: Plan, evidence: Evidence, people: dict[date, pl.DataFrame], options: Lookalikes
-) -> Model:
-    """Return both factors, with the ridge that the second one wants."""
-    everybody = {anchor: people[anchor] for anchor in plan.training}
-    rows = {anchor: training_people(people[anchor]) for anchor in plan.training}
-    seen = pl.concat([_of(evidence.features[anchor], rows[anchor]) for anchor in plan.training])
-    columns = vocabulary(seen, options.min_support, options.max_columns)
-    x, y = _stacked(evidence, rows, columns), _labels(pl.concat(rows.values()))
-    log.info("look-alike %s: %d rows x %d columns", plan.segment.name, *x.shape)
-    person = pl.concat(rows.values())[c.USER_ID].rank("dense").cast(pl.Int64)
-    ridge = chosen_ridge(x, y, person.to_numpy())
-    is_buyer = pl.concat(everybody.values()).select(pl.col(IS_BUYER) | pl.col(IS_POSITIVE))
-    bought = is_buyer.to_series().cast(pl.Float64).to_numpy()
-    buyer = fit_classifier(_stacked(evidence, everybody, columns), bought, ridge)
-    return Model(columns, fit_classifier(x, y, ridge), buyer)
+def _judged(study: Study, model: Calibrated) -> Judged:
+    """Return the probabilities of the card's anchor beside what then happened."""
+    plan, segment = study.plan, study.plan.segment
+    some = by_lot(study.people[plan.card], study.options.judged_people, study.seed)
+    counters = study.evidence.features[plan.card]
+    found = seen(model, segment.rule, some, counters, f"look-alike {segment.name}: judged on")
+    y, by_rule = _labels(some), found.by_rule if segment.rule else None
+    auc = auc_of(found.p, y)
+    refuse_leak(segment.name, auc, " ".join(drivers(model.model).select(KEY).row(0)))
+    shown = shown_by_holders(study.evidence.seeds, plan.card, segment)
+    return Judged(found.p, y, auc, by_rule, shown)
 
 
-def _stacked(
-    evidence: Evidence, people: dict[date, pl.DataFrame], columns: pl.DataFrame
-) -> csr_matrix:
-    from scipy.sparse import vstack
-
-    parts = [sparse_matrix(rows, evidence.features[day], columns) for day, rows in people.items()]
-    return vstack(parts).tocsr()
-
-
-def _of(features: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
-    return features.join(people, on=c.USER_ID, how="semi").select(c.USER_ID, *KEY, "share")
+def by_lot(people: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
+    """Return at most that many people, drawn by lot, in their order."""
+    if people.height <= most:
+        return people
+    places = np.random.default_rng(seed).choice(people.height, most, replace=False)
+    return people[np.sort(places)]
 
 
 def _labels(people: pl.DataFrame) -> Array:
     labels: Array = people[IS_POSITIVE].cast(pl.Float64).to_numpy()
     return labels
-
-
-def _check(plan: Plan, evidence: Evidence, people: pl.DataFrame, p: Array) -> None:
-    has_features = people[c.USER_ID].is_in(
-        evidence.features[plan.day][c.USER_ID].unique().implode()
-    )
-    refuse_degenerate(plan.segment.name, p[has_features.to_numpy()])
-
-
-def _judged(model: Calibrated, people: pl.DataFrame, features: pl.DataFrame) -> Judged:
-    p, y = model.probability(people, features), _labels(people)
-    return Judged(p, y, auc_of(p, y))
 
 
 def _metrics(judged: Judged) -> dict[str, float]:
@@ -221,14 +185,8 @@ def _metrics(judged: Judged) -> dict[str, float]:
     return {**known, **calibration_metrics(judged.p, judged.y)}
 
 
-def _card(today: Array, judged: Judged, options: Lookalikes) -> pl.DataFrame:
+def _card(today: Seen, judged: Judged, options: Lookalikes) -> pl.DataFrame:
     if judged.auc is None or judged.auc.low <= CHANCE:
         reason = "on the later window the order is not surely better than chance"
         return refusing_card("no signal", reason, judged.auc)
-    return threshold_card(today, judged, options)
-
-
-def drivers(model: Model) -> pl.DataFrame:
-    """Return `attribute, value, coefficient`, the strongest first."""
-    named = model.columns.with_columns(pl.Series("coefficient", model.seed.coefficients))
-    return named.sort(pl.col("coefficient").abs(), descending=True).drop("column")
+    return threshold_card(today.p, judged, options, int(today.by_rule.sum()))

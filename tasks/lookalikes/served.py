@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 
 from tasks import columns as c
-from tasks.lookalikes.scoring import Calibrated
+from tasks.lookalikes.model import Calibrated
 from tasks.lookalikes.stored import load
 from tasks.registered import STATE
 

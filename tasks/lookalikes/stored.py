@@ -9,7 +9,7 @@ import polars as pl
 from tasks.lookalikes.calibration import Calibrator
 from tasks.lookalikes.classifier import Classifier
 from tasks.lookalikes.matrix import KEY
-from tasks.lookalikes.scoring import Calibrated, Model
+from tasks.lookalikes.model import Calibrated, Model
 from tasks.stored import Arrays, Facts, read_state, write_state
 
 FACTORS = ("seed", "buyer")

@@ -15,7 +15,7 @@ from tasks import tracking
 from tasks.lookalikes.calibration import Calibrator
 from tasks.lookalikes.classifier import Classifier
 from tasks.lookalikes.logged import log_model
-from tasks.lookalikes.scoring import Calibrated, Model
+from tasks.lookalikes.model import Calibrated, Model
 from tasks.lookalikes.stored import load, save
 from tasks.settings import Settings
 

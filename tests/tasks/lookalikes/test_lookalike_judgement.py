@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -22,6 +24,8 @@ from tasks.lookalikes.judgement import (
     refuse_degenerate,
     wilson,
 )
+from tasks.lookalikes.people import Shown, shown_by_holders
+from tasks.lookalikes.registry import Segment
 from tasks.settings import Lookalikes
 
 AUC = Estimate(0.8, 0.7, 0.9)
@@ -190,3 +194,62 @@ def test_a_refusing_card_selects_nobody_and_says_why() -> None:
         "too few",
         "3 people",
     )
+
+
+def test_an_expected_buyer_costs_what_reaching_so_many_people_costs() -> None:
+    today = np.concatenate([np.linspace(0.001, 0.1, 100)] * 2)
+    priced = threshold_card(today, judged(), Lookalikes(contact_price=0.4))
+    tenth = conform(THRESHOLD_CARDS, priced).filter(audience_size=20).row(0, named=True)
+    # 10 people at 0.4 each, of whom 8 buy.
+    assert tenth["cost_per_buyer"] == pytest.approx(10 * 0.4 / 8)
+    assert tenth["cost_per_buyer_low"] == pytest.approx(0.4 / tenth["precision_high"])
+    assert tenth["cost_per_buyer_high"] == pytest.approx(0.4 / tenth["precision_low"])
+    assert threshold_card(today, judged(), Lookalikes()).schema["cost_per_buyer"] == pl.Float64
+    assert threshold_card(today, judged(), Lookalikes())["cost_per_buyer"].is_null().all()
+
+
+def test_the_simple_rule_is_judged_beside_as_many_of_the_most_probable() -> None:
+    by_rule = np.zeros(100, bool)
+    by_rule[[3, 50, 81, 95]] = True
+    beside = replace(judged(), by_rule=by_rule)
+    card = conform(THRESHOLD_CARDS, threshold_card(beside.p, beside, Lookalikes(), rule_size=7))
+    first = card.row(0, named=True)
+    assert first["rule_size"] == 7
+    assert first["rule_precision"] == pytest.approx(2 / 4)
+    assert first["rule_recall"] == pytest.approx(2 / 10)
+    # Places 96 to 99 are the most probable four, of which the last two did nothing.
+    assert first["rule_matched_precision"] == pytest.approx(2 / 4)
+    without = threshold_card(beside.p, judged(), Lookalikes())
+    assert without["rule_size"].is_null().all()
+
+
+def test_a_lasting_trait_is_there_more_often_than_it_is_shown() -> None:
+    # Of 200 who had shown it, 50 show it again in a horizon: a quarter of all who have it.
+    lasting = replace(judged(), shown=Shown(50, 200))
+    card = conform(THRESHOLD_CARDS, threshold_card(lasting.p, lasting, Lookalikes()))
+    everybody = card.filter(audience_size=100).row(0, named=True)
+    assert everybody["shown_share"] == pytest.approx(50 / 200)
+    assert everybody["trait_share"] == pytest.approx((10 / 100) / (50 / 200))
+    low, high = (float(bound[0]) for bound in wilson(np.array([50]), np.array([200])))
+    assert everybody["trait_share_low"] == pytest.approx(everybody["precision_low"] / high)
+    assert everybody["trait_share_high"] == pytest.approx(everybody["precision_high"] / low)
+    upper = card.filter(audience_size=10).row(0, named=True)
+    assert upper["trait_share"] == 1
+    same = threshold_card(lasting.p, judged(), Lookalikes())
+    assert set(same["threshold"]) == set(card["threshold"])
+    assert same["trait_share"].is_null().all()
+
+
+def test_who_has_shown_a_lasting_trait_and_shows_it_again() -> None:
+    lasting = Segment("s", "me", "did it", 5, 1, 3, lasting_trait=True)
+    # By 10 March: a, b, c within five days, d before; then a in the horizon, b after it, e anew.
+    days = {"a": (6, 11), "b": (10, 14), "c": (8,), "d": (5, 11), "e": (12,)}
+    seeds = pl.DataFrame(
+        [(user, date(2026, 3, day)) for user, acts in days.items() for day in acts],
+        schema={"user_id": pl.String, "day": pl.Date},
+        orient="row",
+    )
+    assert shown_by_holders(seeds, date(2026, 3, 10), lasting) == Shown(again=1, holders=3)
+    assert shown_by_holders(seeds, date(2026, 3, 4), lasting) is None
+    changing = replace(lasting, lasting_trait=False)
+    assert shown_by_holders(seeds, date(2026, 3, 10), changing) is None

@@ -12,10 +12,12 @@ from tasks.features.calendar import calendar
 from tasks.lake import engines
 from tasks.lake.contracts import conform
 from tasks.lake.tables import EVENTS, ITEM_ATTRIBUTES, ITEMS, LOOKALIKE_SCORES, THRESHOLD_CARDS
-from tasks.lookalikes.matrix import sparse_matrix, vocabulary
+from tasks.lookalikes.counters import held
+from tasks.lookalikes.matrix import sparse_matrix, supports, vocabulary
+from tasks.lookalikes.model import product_log_odds
 from tasks.lookalikes.picture import reliability_figure
 from tasks.lookalikes.registry import Segment
-from tasks.lookalikes.scoring import Evidence, product_log_odds, score_people
+from tasks.lookalikes.scoring import Evidence, score_people
 from tasks.lookalikes.windows import Plan, plan_of
 from tasks.settings import Lookalikes, Settings
 from tests.rows import rows
@@ -42,7 +44,7 @@ def evidence(signal: float, rate: float = 0.08, distinct: bool = True, seed: int
             if distinct
             else np.full((PEOPLE, VALUES), 1 / VALUES)
         )
-        features[anchor] = long(users, share)
+        features[anchor] = held(long(users, share))
         buys = generator.random(PEOPLE) < 0.4
         odds = np.log(rate / 0.4 / (1 - rate / 0.4)) + signal * (share[:, 0] - 1 / VALUES)
         seeding = buys & (generator.random(PEOPLE) < 1 / (1 + np.exp(-odds)))
@@ -155,9 +157,10 @@ def test_columns_need_support_and_come_from_training_only() -> None:
             "share": [1.0, 0.5, 0.25, 0.75],
         }
     )
-    columns = vocabulary(features, min_support=2, max_columns=1)
+    counted = [supports(features, features.filter(pl.col(c.USER_ID) == user)) for user in "abc"]
+    columns = vocabulary(counted, min_support=2, max_columns=1)
     assert columns.select(c.VALUE).to_series().to_list() == ["blue"]
-    both = vocabulary(features, min_support=2, max_columns=9)
+    both = vocabulary(counted, min_support=2, max_columns=9)
     people = pl.DataFrame({c.USER_ID: ["c", "stranger", "a"]})
     assert sparse_matrix(people, features, both).toarray().tolist() == [
         [0.25, 0],
@@ -204,3 +207,39 @@ def test_a_wider_gap_moves_features_further_back() -> None:
     wide = Segment("bags", "me", "did it", 7, 4, 7, False)
     plan: Plan = plan_of(wide, DAY, date(2026, 1, 1), 7, 1)
     assert plan.feature_day(DAY) == DAY - timedelta(days=3)
+
+
+def test_a_small_lot_leaves_probabilities_true() -> None:
+    few = OPTIONS.model_copy(update={"training_people": 1000, "judged_people": 1000})
+    known = evidence(signal=6)
+    whole, drawn = score_people(PLAN, known, OPTIONS), score_people(PLAN, known, few, seed=3)
+    assert len(drawn.scores) == len(whole.scores)
+    assert drawn.judged is not None
+    assert len(drawn.judged.p) == 1000
+    means = [scored.scores[c.PROBABILITY].mean() for scored in (whole, drawn)]
+    assert means[1] == pytest.approx(means[0], rel=0.35)
+
+
+def test_the_session_of_the_seed_act_would_be_seen_a_partition_later(settings: Settings) -> None:
+    """Without the gap the answer would be among the features: the test above can fail."""
+    anchor = PLAN.training[0]
+    noon = datetime(anchor.year, anchor.month, anchor.day, 12, tzinfo=UTC)
+    leak = [{c.USER_ID: "u", c.ITEM_ID: "bag", c.EVENT_TYPE: c.VIEW, c.TS: noon}]
+    assert counters(PLAN.feature_day(anchor), leak, settings).is_empty()
+    later = counters(PLAN.feature_day(anchor) + timedelta(days=1), leak, settings)
+    assert later.filter(pl.col(c.VALUE) == "X")["share"].to_list() == [1.0]
+
+
+def test_a_model_that_saw_the_answer_is_too_good_to_be_a_look_alike() -> None:
+    """Planted: people who will do it have looked at a value that nobody else has."""
+    known = evidence(signal=0)
+    told = {}
+    for anchor in PLAN.anchors:
+        after = pl.col("day").is_between(anchor + timedelta(days=1), anchor + timedelta(days=7))
+        doing = known.seeds.filter(after).select(c.USER_ID).unique()
+        leak = doing.with_columns(
+            pl.lit("session").alias(c.ATTRIBUTE), pl.lit("bag").alias(c.VALUE), share=pl.lit(1.0)
+        )
+        told[anchor] = held(pl.concat([*known.features[anchor].frames(), leak]))
+    with pytest.raises(QualityGateFailed, match=r"too good to be true.*'session bag'"):
+        score_people(PLAN, Evidence(told, known.known, known.seeds, known.purchases), OPTIONS)

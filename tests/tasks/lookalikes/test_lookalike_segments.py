@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tasks import columns as c
 from tasks.errors import ContractViolation
 from tasks.lake import engines
-from tasks.lake.tables import EVENTS, ITEM_ATTRIBUTES, ITEMS
+from tasks.lake.tables import CUSTOMERS, EVENTS, ITEM_ATTRIBUTES, ITEMS
 from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, eligible_people, training_people
-from tasks.lookalikes.registry import Segment, segment_of, segments
+from tasks.lookalikes.registry import Rule, Segment, segment_of, segments
 from tasks.lookalikes.windows import plan_of
 from tasks.score_lookalikes import seed_acts
 from tasks.settings import Settings
@@ -26,6 +26,7 @@ HEADER = """\
 -- name: fresh
 -- Owner: me
 -- seed: did it
+-- rule: category bags | belts
 -- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7
@@ -35,7 +36,7 @@ SELECT 1
 
 
 def test_segments_are_found() -> None:
-    assert len(segments()) >= 2
+    assert len(segments()) >= 6
 
 
 @pytest.mark.parametrize("name", segments())
@@ -48,7 +49,7 @@ class TestEverySegment:
         assert segment.gap_days >= 1
 
     def test_its_select_gives_customers_and_days(self, name: str, settings: Settings) -> None:
-        tables = (EVENTS, ITEMS, ITEM_ATTRIBUTES)
+        tables = (EVENTS, ITEMS, ITEM_ATTRIBUTES, CUSTOMERS)
         empty = {table.name: pl.DataFrame(schema=table.stored_schema) for table in tables}
         text = engines.sql_text(segment_of(name).sql)
         found = engines.select(text, empty, {"day": DAY}, settings)
@@ -57,7 +58,9 @@ class TestEverySegment:
 
 def test_a_new_file_is_a_new_segment(tmp_path: Path) -> None:
     (tmp_path / "fresh.sql").write_text(HEADER)
-    assert segments(tmp_path) == {"fresh": Segment("fresh", "me", "did it", 14, 1, 7, False)}
+    rule = Rule("category", ("bags", "belts"))
+    declared = Segment("fresh", "me", "did it", 14, 1, 7, False, rule)
+    assert segments(tmp_path) == {"fresh": declared}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +70,7 @@ def test_a_new_file_is_a_new_segment(tmp_path: Path) -> None:
         ("-- name: fresh", "-- name: stale", "the header's name is 'stale'"),
         ("-- gap_days: 1", "-- gap_days: 0", "gap_days is '0', not a number from 1 to 30"),
         ("-- horizon_days: 7", "-- horizon_days: week", "horizon_days is 'week'"),
+        ("-- rule: category bags | belts", "-- rule: bags", "rule is 'bags', not '<attribute>"),
         ("-- lasting_trait: no", "-- lasting_trait: maybe", "lasting_trait is yes or no"),
     ],
 )

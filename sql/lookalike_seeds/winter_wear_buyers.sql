@@ -1,0 +1,21 @@
+-- name: winter_wear_buyers
+-- Owner: marketing
+-- seed: ordered something made for winter, which the season decides
+-- rule: season winter
+-- window_days: 14
+-- gap_days: 1
+-- horizon_days: 7
+-- lasting_trait: no
+-- Grain: one row per customer and day of a seed act.
+-- Inputs: events (from the first day that can matter to :day), item_attributes (7 days of snapshots,
+--   so that what left the catalogue this week still counts).
+-- Window: the day of a seed act is that of its ts.
+SELECT DISTINCT
+    e.user_id,
+    CAST(e.ts AS DATE) AS day
+FROM events AS e
+INNER JOIN item_attributes ON e.item_id = item_attributes.item_id
+WHERE
+    e.event_type = 'order'
+    AND item_attributes.attribute = 'season'
+    AND item_attributes.value = 'winter'

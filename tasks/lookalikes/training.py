@@ -1,0 +1,131 @@
+"""Both factors, fitted on the training anchors.
+
+P(seed thing | x, buys)  positives did the seed thing, negatives bought something else those days
+P(buys anything | x)     everybody eligible; without it taste alone would rank who never buys
+
+Of more people than `training_people` a lot is drawn, rarer labels first, and the intercept is moved
+back by what the draw did to the odds, which is exact for a logistic regression.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
+from tasks.lookalikes.counters import Counters, parts
+from tasks.lookalikes.matrix import sparse_matrix, supports, vocabulary
+from tasks.lookalikes.model import Model
+from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, training_people
+from tasks.settings import Lookalikes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+log = logging.getLogger(__name__)
+
+LABEL = "label"
+ANCHOR = "anchor"
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Who is learnt from: `user_id, anchor, label`, and by how much the draw moved the log-odds."""
+
+    people: pl.DataFrame
+    moved: float
+
+    @property
+    def labels(self) -> Array:
+        """The labels, 0.0 and 1.0."""
+        found: Array = self.people[LABEL].cast(pl.Float64).to_numpy()
+        return found
+
+
+def fitted(
+    name: str,
+    people: Mapping[date, pl.DataFrame],
+    features: Mapping[date, Counters],
+    options: Lookalikes,
+    seed: int,
+) -> Model:
+    """Return both factors, with the ridge that the first one wants.
+
+    Args:
+        name: whose progress is logged.
+        people: `user_id, is_positive, is_buyer` of the training anchors.
+        features: their counters.
+        options: support, columns and size of the lot.
+        seed: of the draw.
+    """
+    chosen = {anchor: training_people(rows) for anchor, rows in people.items()}
+    mine = drawn(_labelled(chosen, pl.col(IS_POSITIVE)), options.training_people, seed)
+    bought = _labelled(people, pl.col(IS_BUYER) | pl.col(IS_POSITIVE))
+    everybody = drawn(bought, options.training_people, seed + 1)
+    counted = _supports(mine, features)
+    columns = vocabulary(counted, options.min_support, options.max_columns)
+    x = _matrix(mine, features, columns)
+    log.info("look-alike %s: %d rows x %d columns", name, *x.shape)
+    person = mine.people[c.USER_ID].rank("dense").cast(pl.Int64).to_numpy()
+    ridge = chosen_ridge(x, mine.labels, person)
+    seeding = _factor(x, mine, ridge)
+    return Model(columns, seeding, _factor(_matrix(everybody, features, columns), everybody, ridge))
+
+
+def drawn(people: pl.DataFrame, most: int, seed: int) -> Lot:
+    """Return at most about `most` of `user_id, anchor, label`, in their order."""
+    if people.height <= most:
+        return Lot(people, 0.0)
+    generator, is_one = np.random.default_rng(seed), people[LABEL].to_numpy()
+    ones, zeros = np.flatnonzero(is_one), np.flatnonzero(~is_one)
+    rarer = min(len(ones), len(zeros), most // 2)
+    kept = {True: min(len(ones), most - rarer), False: min(len(zeros), most - rarer)}
+    places = [
+        generator.choice(of, kept[label], replace=False)
+        for label, of in ((True, ones), (False, zeros))
+    ]
+    moved = _log_share(kept[True], len(ones)) - _log_share(kept[False], len(zeros))
+    return Lot(people[np.sort(np.concatenate(places))], moved)
+
+
+def _log_share(kept: int, of: int) -> float:
+    return float(np.log(kept / of)) if of else 0.0
+
+
+def _factor(x: csr_matrix, lot: Lot, ridge: float) -> Classifier:
+    model = fit_classifier(x, lot.labels, ridge)
+    return Classifier(model.intercept - lot.moved, model.coefficients)
+
+
+def _labelled(people: Mapping[date, pl.DataFrame], label: pl.Expr) -> pl.DataFrame:
+    parts = [
+        rows.select(c.USER_ID, pl.lit(anchor).alias(ANCHOR), label.alias(LABEL))
+        for anchor, rows in people.items()
+    ]
+    return pl.concat(parts)
+
+
+def _supports(lot: Lot, features: Mapping[date, Counters]) -> list[pl.DataFrame]:
+    return [supports(people, frame) for people, frame in _read(lot, features)]
+
+
+def _matrix(lot: Lot, features: Mapping[date, Counters], columns: pl.DataFrame) -> csr_matrix:
+    from scipy.sparse import vstack
+
+    blocks = [sparse_matrix(people, frame, columns) for people, frame in _read(lot, features)]
+    return vstack(blocks).tocsr()
+
+
+def _read(
+    lot: Lot, features: Mapping[date, Counters]
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the lot's people in their order with their counters, anchor by anchor."""
+    for (anchor,), people in lot.people.group_by(ANCHOR, maintain_order=True):
+        yield from parts(people, features[anchor].frames())

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks import columns as c
+from tasks.errors import ContractViolation
+from tasks.lake.lake import Lake
+from tasks.lake.tables import LOOKALIKE_FEATURES
+from tasks.landing.manifest import write_landing_day
+from tasks.lookalikes.calibration import Calibrator
+from tasks.lookalikes.classifier import Classifier
+from tasks.lookalikes.counters import Counters, held, parts
+from tasks.lookalikes.model import Calibrated, Model
+from tasks.lookalikes.registry import Rule
+from tasks.lookalikes.streaming import PROFILED, seen
+from tasks.lookalikes.training import LABEL, drawn
+from tasks.settings import Settings
+
+DAY = date(2026, 3, 31)
+VALUES = ("blue", "green", "red")
+COLUMNS = pl.DataFrame(
+    {"column": range(3), c.ATTRIBUTE: ["colour"] * 3, c.VALUE: VALUES},
+    schema_overrides={"column": pl.UInt32},
+)
+MODEL = Calibrated(
+    Model(
+        COLUMNS,
+        Classifier(-1.0, np.array([0.5, -0.3, 0.1])),
+        Classifier(0.3, np.array([0.2, 0.7, -1.1])),
+    ),
+    Calibrator(0.9, 0.1, -0.2),
+)
+
+
+def counters(*pairs: tuple[str, str]) -> pl.DataFrame:
+    """A third for each pair of a person and a colour."""
+    given = [
+        {c.USER_ID: user, c.ATTRIBUTE: "colour", c.VALUE: value, "share": 1 / 3}
+        for user, value in sorted(set(pairs))
+    ]
+    return pl.DataFrame(given, schema=LOOKALIKE_FEATURES.schema)
+
+
+def people(users: str) -> pl.DataFrame:
+    return pl.DataFrame({c.USER_ID: sorted(users)}, schema={c.USER_ID: pl.String})
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(VALUES)), max_size=24)
+
+
+@given(
+    pairs=PAIRS, users=st.sets(st.sampled_from("abcdefghxyz"), min_size=1), rows=st.integers(1, 9)
+)
+def test_frames_of_any_size_give_everybody_once_with_all_of_their_counters(
+    pairs: list[tuple[str, str]], users: set[str], rows: int
+) -> None:
+    known, asked = counters(*pairs), people("".join(users))
+    given = list(parts(asked, known.iter_slices(rows)))
+    assert pl.concat([some for some, _ in given]).equals(asked)
+    for some, frame in given:
+        wanted = known.join(some, on=c.USER_ID, how="semi")
+        assert frame.join(some, on=c.USER_ID, how="semi").equals(wanted)
+
+
+@given(pairs=PAIRS, rows=st.integers(1, 9))
+def test_a_person_has_the_same_probability_bit_by_bit_in_frames_of_any_size(
+    pairs: list[tuple[str, str]], rows: int
+) -> None:
+    known, asked = counters(*pairs), people("abcdefghxyz")
+    rule = Rule("colour", ("red", "blue"))
+    whole = seen(MODEL, rule, asked, held(known), "test")
+    sliced = seen(MODEL, rule, asked, Counters(lambda: known.iter_slices(rows)), "test")
+    assert sliced.p.tobytes() == whole.p.tobytes()
+    assert sliced.p.tobytes() == MODEL.probability(asked, known).tobytes()
+    by_rule = {user for user, value in pairs if value in rule.values}
+    assert set(asked.filter(pl.Series(sliced.by_rule))[c.USER_ID]) == by_rule
+    with_counters = {user for user, _ in pairs}
+    assert set(asked.filter(pl.Series(sliced.has_features))[c.USER_ID]) == with_counters
+    assert (sliced.kept != whole.kept).nnz == 0
+
+
+def test_of_many_people_evenly_spaced_ones_are_kept() -> None:
+    users = [f"{number:06d}" for number in range(2 * PROFILED + 3)]
+    asked = pl.DataFrame({c.USER_ID: users})
+    known = counters(*((user, "red") for user in users[::3]))
+    found = seen(MODEL, None, asked, Counters(lambda: known.iter_slices(1000)), "test")
+    # A step of three: 100,003 people, the places 0, 3, ..., each of whom has seen red.
+    assert found.places.tolist() == list(range(0, len(users), 3))
+    assert found.kept[:, 2].toarray().ravel().tolist() == [1 / 3] * len(found.places)
+    assert not found.by_rule.any()
+
+
+def test_counters_out_of_order_are_refused() -> None:
+    known = counters(("a", "red"), ("b", "red"))
+    with pytest.raises(ContractViolation, match="not in the order of user_id"):
+        list(parts(people("ab"), [known.reverse()]))
+
+
+def test_a_day_in_several_files_is_read_in_the_order_of_its_key(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.lake.storage.FRAME_ROWS", 4)
+    write_landing_day(settings.landing, DAY, {}, "test")
+    known = counters(*((user, value) for user in "abcdefgh" for value in VALUES))
+    Lake(settings).write_day(LOOKALIKE_FEATURES, DAY, known)
+    lake = Lake(settings)
+    frames = list(lake.frames(LOOKALIKE_FEATURES, DAY))
+    assert [frame.height for frame in frames] == [4] * 6
+    assert pl.concat(frames).equals(known)
+    # Two files of a day, of which the later name holds the earlier people.
+    folder = settings.home / "files"
+    folder.mkdir()
+    known[:9].write_parquet(folder / "b.parquet")
+    known[9:].write_parquet(folder / "a.parquet")
+    files = [str(folder / name) for name in ("a.parquet", "b.parquet")]
+    read = lake.storage.frames(files, LOOKALIKE_FEATURES.schema, LOOKALIKE_FEATURES.key)
+    assert pl.concat(read).equals(known)
+
+
+def labelled(ones: int, zeros: int) -> pl.DataFrame:
+    return pl.DataFrame({c.USER_ID: [str(n) for n in range(ones + zeros)]}).with_columns(
+        (pl.int_range(pl.len()) < ones).alias(LABEL)
+    )
+
+
+@pytest.mark.parametrize(
+    ("ones", "zeros", "most", "kept"),
+    [
+        (5, 20, 100, (5, 20)),
+        (5, 95, 50, (5, 45)),
+        (60, 40, 50, (25, 25)),
+        (95, 5, 50, (45, 5)),
+        (0, 100, 50, (0, 50)),
+    ],
+)
+def test_a_lot_keeps_the_rarer_label_and_says_what_it_did_to_the_odds(
+    ones: int, zeros: int, most: int, kept: tuple[int, int]
+) -> None:
+    lot = drawn(labelled(ones, zeros), most, seed=1)
+    assert (int(lot.labels.sum()), int((1 - lot.labels).sum())) == kept
+    assert lot.people[c.USER_ID].cast(pl.Int64).is_sorted()
+    if ones:
+        assert np.exp(lot.moved) == pytest.approx((kept[0] / ones) / (kept[1] / zeros))
