@@ -39,6 +39,8 @@ from tasks.lookalikes.profiles import audience_overlaps
 from tasks.lookalikes.registry import Segment, segment_of, segments
 from tasks.lookalikes.scoring import Evidence, Scored, score_people
 from tasks.lookalikes.windows import Plan, plan_of
+from tasks.report.card import card_page
+from tasks.report.page import html, write_html
 from tasks.seeds import seed_of
 from tasks.settings import Settings
 from tasks.status import changed_inputs
@@ -102,8 +104,19 @@ def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
     cards = pl.concat([lake.read_day(THRESHOLD_CARDS, day, name) for name in names])
     shared = audience_overlaps(cards, lake.read_day(LOOKALIKE_SCORES, day))
     lake.write_day(AUDIENCE_OVERLAPS, day, shared)
+    show_cards(lake, day, cards, shared)
     offered = cards.filter(pl.col("verdict") == OFFERED)[c.LOOKALIKE_SEGMENT].n_unique()
     return {"segments": len(names), "offered": offered, "refused": len(names) - offered}
+
+
+def show_cards(lake: Lake, day: date, cards: pl.DataFrame, overlaps: pl.DataFrame) -> None:
+    """Write the page of each card, and log it."""
+    profiles, of_segment = lake.read_day(AUDIENCE_PROFILES, day), pl.col(c.LOOKALIKE_SEGMENT)
+    for name, segment in segments().items():
+        card, profile = (rows.filter(of_segment == name) for rows in (cards, profiles))
+        page = card_page(day, segment, card, profile, overlaps)
+        write_html(page, lake.settings, stem=f"audience-{name}-")
+        tracking.text(f"{name}.html", html(page))
 
 
 def feature_days(lake: Lake, day: date, known: list[Segment]) -> list[date]:

@@ -119,13 +119,15 @@ class Lake:
         return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
 
     def frames(self, table: Table, day: date) -> Iterator[pl.DataFrame]:
-        """Yield the rows of one day in the order of the key, in frames that memory can hold.
+        """Yield the rows of one day, in frames that memory can hold.
+
+        Sorted by the key in long runs; the runs are in any order.
 
         Raises:
             InputNotReady: the ledger has no such day.
         """
         relation = self._partitions(table, day, 1, None)
-        yield from self.storage.frames(relation.files, table.schema, table.key)
+        yield from self.storage.frames(relation.files, table.schema)
 
     def select(
         self,

@@ -78,18 +78,13 @@ class Storage:
         return rows.select(*columns).collect()
 
     def frames(
-        self, files: Sequence[str], columns: Mapping[str, pl.DataType], key: Sequence[str]
+        self, files: Sequence[str], columns: Mapping[str, pl.DataType]
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of files that hold one day in the order of its key, some at a time."""
-        scans = [
-            pl.scan_parquet(
+        """Yield the rows of files, some at a time, in the order in which they lie there."""
+        for file in files:
+            scan = pl.scan_parquet(
                 file, schema=dict(columns), missing_columns="insert", extra_columns="ignore"
-            )
-            for file in files
-        ]
-        firsts = [scan.select(key).head(1).collect().row(0) for scan in scans]
-        for place in sorted(range(len(scans)), key=lambda place: firsts[place]):
-            scan = scans[place].select(*columns)
+            ).select(*columns)
             rows = scan.select(pl.len()).collect().item()
             for start in range(0, rows, FRAME_ROWS):
                 yield scan.slice(start, FRAME_ROWS).collect()

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tasks import columns as c
+from tasks.lookalikes.classifier import Array
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 KEY = (c.ATTRIBUTE, c.VALUE)
+Cells = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Array]
+NO_CELLS: Cells = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0))
 
 
 def supports(people: pl.DataFrame, features: pl.DataFrame) -> pl.DataFrame:
@@ -39,12 +44,23 @@ def sparse_matrix(
     people: pl.DataFrame, features: pl.DataFrame, columns: pl.DataFrame
 ) -> csr_matrix:
     """Return the shares of `people`, in their order, by the vocabulary's columns."""
+    return as_matrix([cells_of(people, features, columns)], people.height, columns.height)
+
+
+def cells_of(people: pl.DataFrame, features: pl.DataFrame, columns: pl.DataFrame) -> Cells:
+    """Return place, column and share of what `people` have of the vocabulary, in any order."""
+    placed = people.select(c.USER_ID).with_row_index("row")
+    known = features.join(columns, on=KEY).select(c.USER_ID, "column", "share")
+    cells = known.join(placed, on=c.USER_ID)
+    row, column = (cells[name].cast(pl.Int32).to_numpy() for name in ("row", "column"))
+    return row, column, cells["share"].to_numpy()
+
+
+def as_matrix(parts: list[Cells], rows: int, columns: int) -> csr_matrix:
+    """Return cells as a matrix, each row's by column: a sum has the same bits in whatever parts."""
     from scipy.sparse import csr_matrix
 
-    placed = people.select(c.USER_ID).with_row_index("row")
-    known = features.join(columns, on=KEY, maintain_order="left")
-    cells = known.select(c.USER_ID, "column", "share").join(placed, on=c.USER_ID)
-    # In one order whatever the join's, so that a person's sum has the same bits in any frame.
-    cells = cells.sort("row", "column")
-    places = (cells["row"].to_numpy(), cells["column"].to_numpy())
-    return csr_matrix((cells["share"].to_numpy(), places), shape=(people.height, columns.height))
+    row, column, share = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    matrix = csr_matrix((share, (row, column)), shape=(rows, columns))
+    matrix.sort_indices()
+    return matrix

@@ -17,8 +17,8 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.lookalikes.classifier import Array
-from tasks.lookalikes.counters import Counters, parts
-from tasks.lookalikes.matrix import sparse_matrix
+from tasks.lookalikes.counters import Counters, Places
+from tasks.lookalikes.matrix import NO_CELLS, as_matrix, sparse_matrix
 from tasks.lookalikes.model import Calibrated, Model
 from tasks.lookalikes.registry import Rule
 from tasks.progress import Pace
@@ -30,15 +30,6 @@ log = logging.getLogger(__name__)
 
 PROFILED = 50_000
 Flags = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some people in their order: who has counters, whom the simple rule takes, the matrix."""
-
-    has_features: Flags
-    by_rule: Flags
-    x: csr_matrix
 
 
 @dataclass(frozen=True)
@@ -56,40 +47,55 @@ class Seen:
     p: Array
     has_features: Flags
     by_rule: Flags
-    places: npt.NDArray[np.int64]
+    places: Places
     kept: csr_matrix
 
 
 def log_odds_of(model: Model, people: pl.DataFrame, counters: Counters, title: str) -> Array:
     """Return the model's log-odds of each of the people, before calibration."""
-    found = [model.log_odds(part.x) for part in _read(model, None, people, counters, title)]
-    return np.concatenate(found)
+    odds = np.full(people.height, model.log_odds(_nothing(model))[0])
+    for places, _, x in _read(model, people, counters, title):
+        odds[places] = model.log_odds(x)
+    return odds
 
 
 def seen(
     model: Calibrated, rule: Rule | None, people: pl.DataFrame, counters: Counters, title: str
 ) -> Seen:
     """Return everybody's probability and what the card says of them."""
-    from scipy.sparse import vstack
+    count, step = people.height, -(-people.height // PROFILED)
+    p = np.full(count, model.probability_of(_nothing(model.model))[0])
+    has_features, by_rule, kept = np.zeros(count, bool), np.zeros(count, bool), [NO_CELLS]
+    for places, frame, x in _read(model.model, people, counters, title):
+        p[places], has_features[places] = model.probability_of(x), True
+        by_rule[places] = _are_among(people[places], _by_rule(frame, rule))
+        mine = x[places % step == 0].tocoo()
+        kept.append((places[places % step == 0][mine.row] // step, mine.col, mine.data))
+    profiled = np.arange(0, count, step)
+    return Seen(
+        p,
+        has_features,
+        by_rule,
+        profiled,
+        as_matrix(kept, len(profiled), model.model.columns.height),
+    )
 
-    step = -(-people.height // PROFILED)
-    done, found, kept = 0, [], []
-    for part in _read(model.model, rule, people, counters, title):
-        found.append((model.probability_of(part.x), part.has_features, part.by_rule))
-        kept.append(part.x[-done % step :: step])
-        done += part.x.shape[0]
-    p, has_features, by_rule = (np.concatenate(column) for column in zip(*found, strict=True))
-    return Seen(p, has_features, by_rule, np.arange(0, done, step), vstack(kept).tocsr())
+
+def _nothing(model: Model) -> csr_matrix:
+    """Return one row of who has no counters."""
+    return as_matrix([NO_CELLS], 1, model.columns.height)
 
 
 def _read(
-    model: Model, rule: Rule | None, people: pl.DataFrame, counters: Counters, title: str
-) -> Iterator[Part]:
-    pace = Pace(title, people.height)
-    for some, frame in parts(people, counters.frames()):
-        x = sparse_matrix(some, frame, model.columns)
-        yield Part(_are_among(some, frame), _are_among(some, _by_rule(frame, rule)), x)
-        pace.done(some.height)
+    model: Model, people: pl.DataFrame, counters: Counters, title: str
+) -> Iterator[tuple[Places, pl.DataFrame, csr_matrix]]:
+    pace, found = Pace(title, people.height), 0
+    for places, frame in counters.of(people):
+        yield places, frame, sparse_matrix(people[places], frame, model.columns)
+        pace.done(len(places))
+        found += len(places)
+    if found < people.height:
+        pace.done(people.height - found)
 
 
 def _by_rule(frame: pl.DataFrame, rule: Rule | None) -> pl.DataFrame:

@@ -20,8 +20,8 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
-from tasks.lookalikes.counters import Counters, parts
-from tasks.lookalikes.matrix import sparse_matrix, supports, vocabulary
+from tasks.lookalikes.counters import Counters, Places
+from tasks.lookalikes.matrix import NO_CELLS, as_matrix, cells_of, supports, vocabulary
 from tasks.lookalikes.model import Model
 from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, training_people
 from tasks.settings import Lookalikes
@@ -113,19 +113,24 @@ def _labelled(people: Mapping[date, pl.DataFrame], label: pl.Expr) -> pl.DataFra
 
 
 def _supports(lot: Lot, features: Mapping[date, Counters]) -> list[pl.DataFrame]:
-    return [supports(people, frame) for people, frame in _read(lot, features)]
+    return [supports(people, frame) for _, people, frame in _read(lot, features)]
 
 
 def _matrix(lot: Lot, features: Mapping[date, Counters], columns: pl.DataFrame) -> csr_matrix:
-    from scipy.sparse import vstack
-
-    blocks = [sparse_matrix(people, frame, columns) for people, frame in _read(lot, features)]
-    return vstack(blocks).tocsr()
+    """Return the lot's people by the columns, in their order."""
+    parts = [NO_CELLS]
+    for places, people, frame in _read(lot, features):
+        row, column, share = cells_of(people, frame, columns)
+        parts.append((places[row].astype(np.int32), column, share))
+    return as_matrix(parts, lot.people.height, columns.height)
 
 
 def _read(
     lot: Lot, features: Mapping[date, Counters]
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield the lot's people in their order with their counters, anchor by anchor."""
+) -> Iterator[tuple[Places, pl.DataFrame, pl.DataFrame]]:
+    """Yield some of the lot's people at a time: their places, themselves, their counters."""
+    start = 0
     for (anchor,), people in lot.people.group_by(ANCHOR, maintain_order=True):
-        yield from parts(people, features[anchor].frames())
+        for places, frame in features[anchor].of(people):
+            yield start + places, people[places], frame
+        start += people.height
