@@ -181,7 +181,7 @@ def known_people(lake: Lake, day: date, features: Counters) -> pl.DataFrame:
     """Return `user_id` of the newest customer snapshot and of everybody with features."""
     snapshots = lake.read_window(CUSTOMERS, day, SNAPSHOT_DAYS)
     newest = snapshots.filter(pl.col(c.DT) == pl.col(c.DT).max())
-    return pl.concat([newest.select(c.USER_ID), features.people()]).unique()
+    return pl.concat([newest.select(c.USER_ID), features.people]).unique()
 
 
 def seed_acts(segment: Segment, rows: pl.DataFrame) -> pl.DataFrame:

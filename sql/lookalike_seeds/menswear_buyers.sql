@@ -2,7 +2,7 @@
 -- Owner: marketing
 -- seed: ordered something for men: who shops for a man goes on doing so
 -- rule: gender men
--- window_days: 60
+-- window_days: 14
 -- gap_days: 1
 -- horizon_days: 7
 -- lasting_trait: yes

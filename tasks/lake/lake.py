@@ -118,16 +118,15 @@ class Lake:
         # A day that was appended to lies in several files, whose names have no order.
         return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
 
-    def frames(self, table: Table, day: date) -> Iterator[pl.DataFrame]:
-        """Yield the rows of one day, in frames that memory can hold.
-
-        Sorted by the key in long runs; the runs are in any order.
+    def frames(self, table: Table, day: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Yield columns of the rows of one day, in frames that memory can hold, in any order.
 
         Raises:
             InputNotReady: the ledger has no such day.
         """
         relation = self._partitions(table, day, 1, None)
-        yield from self.storage.frames(relation.files, table.schema)
+        wanted = {name: table.schema[name] for name in columns}
+        yield from self.storage.frames(relation.files, wanted)
 
     def select(
         self,

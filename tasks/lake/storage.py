@@ -80,7 +80,7 @@ class Storage:
     def frames(
         self, files: Sequence[str], columns: Mapping[str, pl.DataType]
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of files, some at a time, in the order in which they lie there."""
+        """Yield columns of the rows of files, some at a time, in the order in which they lie."""
         for file in files:
             scan = pl.scan_parquet(
                 file, schema=dict(columns), missing_columns="insert", extra_columns="ignore"

@@ -1,14 +1,14 @@
 """Counters of an anchor, read in frames of whole people: a day of millions need not fit memory.
 
-A partition is sorted by its key in long runs, which a parallel write may have put in any order; so
-may the frames be. Whoever stands at the edge of a run may go on in another: all those come last.
+A partition is sorted by its key, but a parallel write may have put its batches in any order. So a
+first look at the ids alone tells who lies in one stretch; the few others come last, together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +18,20 @@ from tasks import columns as c
 from tasks.lake.tables import LOOKALIKE_FEATURES
 
 Places = npt.NDArray[np.int64]
+Frames = Callable[[Sequence[str]], Iterator[pl.DataFrame]]
+ALL = tuple(LOOKALIKE_FEATURES.columns)
 
 
 @dataclass(frozen=True)
 class Counters:
-    """LOOKALIKE_FEATURES rows of one anchor; `frames` opens them anew."""
+    """LOOKALIKE_FEATURES rows of one anchor; `frames` opens columns of them anew."""
 
-    frames: Callable[[], Iterator[pl.DataFrame]]
+    frames: Frames
 
+    @property
     def people(self) -> pl.DataFrame:
-        """Return `user_id` of everybody who has counters, sorted."""
-        none = pl.DataFrame(schema={c.USER_ID: pl.String})
-        parts = [frame.select(pl.col(c.USER_ID).unique()) for frame in self.frames()]
-        return pl.concat([none, *parts]).unique().sort(c.USER_ID)
+        """The `user_id` of everybody who has counters, sorted."""
+        return self._stretches.select(c.USER_ID)
 
     def of(self, people: pl.DataFrame) -> Iterator[tuple[Places, pl.DataFrame]]:
         """Yield some of the people at a time, by their places, with all of their counters.
@@ -46,26 +47,25 @@ class Counters:
             if len(found):
                 yield found, frame
 
+    @cached_property
+    def _stretches(self) -> pl.DataFrame:
+        """Return `user_id, stretches`, sorted: in how many stretches of the frames each lies."""
+        none = pl.DataFrame(schema={c.USER_ID: pl.String})
+        begins = pl.col(c.USER_ID).ne_missing(pl.col(c.USER_ID).shift())
+        starts = [frame.filter(begins) for frame in self.frames([c.USER_ID])]
+        counted = pl.concat([none, *starts]).group_by(c.USER_ID).len("stretches")
+        return counted.sort(c.USER_ID)
+
     def _of_whole_people(self) -> Iterator[pl.DataFrame]:
+        cut = self._stretches.filter(pl.col("stretches") > 1)[c.USER_ID].implode()
         loose = [LOOKALIKE_FEATURES.empty()]
-        for run in (run for frame in self.frames() for run in _runs(frame)):
-            user = run[c.USER_ID]
-            is_edge = (user == user[0]) | (user == user[-1])
-            loose.append(run.filter(is_edge).select(loose[0].columns))
-            if not is_edge.all():
-                yield run.filter(~is_edge)
-        if (rest := pl.concat(loose).sort(LOOKALIKE_FEATURES.key)).height:
-            yield rest
+        for frame in self.frames(ALL):
+            is_cut = frame[c.USER_ID].is_in(cut)
+            loose.append(frame.filter(is_cut))
+            yield frame.filter(~is_cut)
+        yield pl.concat(loose)
 
 
 def held(rows: pl.DataFrame) -> Counters:
     """Return counters that lie in memory."""
-    ordered = rows.sort(LOOKALIKE_FEATURES.key)
-    return Counters(lambda: iter([ordered] if ordered.height else []))
-
-
-def _runs(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the parts of a frame within which `user_id` never falls."""
-    falls = frame.select((pl.col(c.USER_ID) < pl.col(c.USER_ID).shift()).arg_true()).to_series()
-    starts = [0, *falls, frame.height]
-    return (frame[start:stop] for start, stop in pairwise(starts))
+    return Counters(lambda columns: iter([rows.select(columns)]))

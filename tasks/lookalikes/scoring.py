@@ -25,7 +25,7 @@ from tasks.lookalikes.model import Calibrated, drivers
 from tasks.lookalikes.people import IS_POSITIVE, eligible_people, shown_by_holders
 from tasks.lookalikes.profiles import audience_profiles
 from tasks.lookalikes.streaming import Seen, log_odds_of, seen
-from tasks.lookalikes.training import fitted
+from tasks.lookalikes.training import fitted, lessons
 from tasks.lookalikes.windows import Plan
 from tasks.settings import Lookalikes
 
@@ -146,7 +146,7 @@ def _calibrated(study: Study) -> Calibrated:
     """Return the model of the training anchors, calibrated on the later one."""
     plan, features = study.plan, study.evidence.features
     trained = {anchor: study.people[anchor] for anchor in plan.training}
-    model = fitted(plan.segment.name, trained, features, study.options, study.seed)
+    model = fitted(lessons(trained, features, study.options, study.seed))
     later = by_lot(study.people[plan.calibration], study.options.judged_people, study.seed)
     title = f"look-alike {plan.segment.name}: calibrated on"
     odds = log_odds_of(model, later, features[plan.calibration], title)

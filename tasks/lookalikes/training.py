@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from tasks import columns as c
-from tasks.lookalikes.classifier import Array, Classifier, chosen_ridge, fit_classifier
+from tasks.lookalikes.classifier import Array, Classifier, Codes, chosen_ridge, fit_classifier
 from tasks.lookalikes.counters import Counters, Places
 from tasks.lookalikes.matrix import NO_CELLS, as_matrix, cells_of, supports, vocabulary
 from tasks.lookalikes.model import Model
@@ -49,34 +49,52 @@ class Lot:
         return found
 
 
-def fitted(
-    name: str,
+@dataclass(frozen=True)
+class Lessons:
+    """What both factors are fitted on: lots, and their shares by the vocabulary's columns."""
+
+    columns: pl.DataFrame
+    seeding: Lot
+    seeding_x: csr_matrix
+    buying: Lot
+    buying_x: csr_matrix
+
+    @property
+    def persons(self) -> Codes:
+        """A code per customer of `seeding`."""
+        codes: Codes = self.seeding.people[c.USER_ID].rank("dense").cast(pl.Int64).to_numpy()
+        return codes
+
+
+def lessons(
     people: Mapping[date, pl.DataFrame],
     features: Mapping[date, Counters],
     options: Lookalikes,
     seed: int,
-) -> Model:
-    """Return both factors, with the ridge that the first one wants.
+) -> Lessons:
+    """Return what there is to learn from.
 
     Args:
-        name: whose progress is logged.
         people: `user_id, is_positive, is_buyer` of the training anchors.
         features: their counters.
-        options: support, columns and size of the lot.
-        seed: of the draw.
+        options: support, columns and size of the lots.
+        seed: of the draws.
     """
     chosen = {anchor: training_people(rows) for anchor, rows in people.items()}
-    mine = drawn(_labelled(chosen, pl.col(IS_POSITIVE)), options.training_people, seed)
+    seeding = drawn(_labelled(chosen, pl.col(IS_POSITIVE)), options.training_people, seed)
     bought = _labelled(people, pl.col(IS_BUYER) | pl.col(IS_POSITIVE))
-    everybody = drawn(bought, options.training_people, seed + 1)
-    counted = _supports(mine, features)
-    columns = vocabulary(counted, options.min_support, options.max_columns)
-    x = _matrix(mine, features, columns)
-    log.info("look-alike %s: %d rows x %d columns", name, *x.shape)
-    person = mine.people[c.USER_ID].rank("dense").cast(pl.Int64).to_numpy()
-    ridge = chosen_ridge(x, mine.labels, person)
-    seeding = _factor(x, mine, ridge)
-    return Model(columns, seeding, _factor(_matrix(everybody, features, columns), everybody, ridge))
+    buying = drawn(bought, options.training_people, seed + 1)
+    columns = vocabulary(_supports(seeding, features), options.min_support, options.max_columns)
+    x, everybody = (matrix_of(lot.people, features, columns) for lot in (seeding, buying))
+    return Lessons(columns, seeding, x, buying, everybody)
+
+
+def fitted(learnt: Lessons) -> Model:
+    """Return both factors, with the ridge that the first one wants."""
+    log.info("look-alike: %d rows x %d columns", *learnt.seeding_x.shape)
+    ridge = chosen_ridge(learnt.seeding_x, learnt.seeding.labels, learnt.persons)
+    seeding = factor(learnt.seeding_x, learnt.seeding, ridge)
+    return Model(learnt.columns, seeding, factor(learnt.buying_x, learnt.buying, ridge))
 
 
 def drawn(people: pl.DataFrame, most: int, seed: int) -> Lot:
@@ -99,7 +117,8 @@ def _log_share(kept: int, of: int) -> float:
     return float(np.log(kept / of)) if of else 0.0
 
 
-def _factor(x: csr_matrix, lot: Lot, ridge: float) -> Classifier:
+def factor(x: csr_matrix, lot: Lot, ridge: float) -> Classifier:
+    """Return the logistic regression of a lot's labels, at the odds of everybody."""
     model = fit_classifier(x, lot.labels, ridge)
     return Classifier(model.intercept - lot.moved, model.coefficients)
 
@@ -113,24 +132,26 @@ def _labelled(people: Mapping[date, pl.DataFrame], label: pl.Expr) -> pl.DataFra
 
 
 def _supports(lot: Lot, features: Mapping[date, Counters]) -> list[pl.DataFrame]:
-    return [supports(people, frame) for _, people, frame in _read(lot, features)]
+    return [supports(people, frame) for _, people, frame in _read(lot.people, features)]
 
 
-def _matrix(lot: Lot, features: Mapping[date, Counters], columns: pl.DataFrame) -> csr_matrix:
-    """Return the lot's people by the columns, in their order."""
+def matrix_of(
+    people: pl.DataFrame, features: Mapping[date, Counters], columns: pl.DataFrame
+) -> csr_matrix:
+    """Return `user_id, anchor` by the columns, in their order."""
     parts = [NO_CELLS]
-    for places, people, frame in _read(lot, features):
-        row, column, share = cells_of(people, frame, columns)
+    for places, some, frame in _read(people, features):
+        row, column, share = cells_of(some, frame, columns)
         parts.append((places[row].astype(np.int32), column, share))
-    return as_matrix(parts, lot.people.height, columns.height)
+    return as_matrix(parts, people.height, columns.height)
 
 
 def _read(
-    lot: Lot, features: Mapping[date, Counters]
+    people: pl.DataFrame, features: Mapping[date, Counters]
 ) -> Iterator[tuple[Places, pl.DataFrame, pl.DataFrame]]:
-    """Yield some of the lot's people at a time: their places, themselves, their counters."""
+    """Yield some of the people at a time: their places, themselves, their counters."""
     start = 0
-    for (anchor,), people in lot.people.group_by(ANCHOR, maintain_order=True):
-        for places, frame in features[anchor].of(people):
-            yield start + places, people[places], frame
-        start += people.height
+    for (anchor,), mine in people.group_by(ANCHOR, maintain_order=True):
+        for places, frame in features[anchor].of(mine):
+            yield start + places, mine[places], frame
+        start += mine.height

@@ -12,7 +12,7 @@ from tasks.features.calendar import calendar
 from tasks.lake import engines
 from tasks.lake.contracts import conform
 from tasks.lake.tables import EVENTS, ITEM_ATTRIBUTES, ITEMS, LOOKALIKE_SCORES, THRESHOLD_CARDS
-from tasks.lookalikes.counters import held
+from tasks.lookalikes.counters import ALL, held
 from tasks.lookalikes.matrix import sparse_matrix, supports, vocabulary
 from tasks.lookalikes.model import product_log_odds
 from tasks.lookalikes.picture import reliability_figure
@@ -240,6 +240,6 @@ def test_a_model_that_saw_the_answer_is_too_good_to_be_a_look_alike() -> None:
         leak = doing.with_columns(
             pl.lit("session").alias(c.ATTRIBUTE), pl.lit("bag").alias(c.VALUE), share=pl.lit(1.0)
         )
-        told[anchor] = held(pl.concat([*known.features[anchor].frames(), leak]))
+        told[anchor] = held(pl.concat([*known.features[anchor].frames(ALL), leak]))
     with pytest.raises(QualityGateFailed, match=r"too good to be true.*'session bag'"):
         score_people(PLAN, Evidence(told, known.known, known.seeds, known.purchases), OPTIONS)
