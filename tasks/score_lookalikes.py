@@ -33,6 +33,7 @@ from tasks.lake.tables import (
 )
 from tasks.lookalikes.card import OFFERED
 from tasks.lookalikes.counters import Counters
+from tasks.lookalikes.distributed import SparkCounters
 from tasks.lookalikes.logged import log_model
 from tasks.lookalikes.picture import reliability_figure
 from tasks.lookalikes.profiles import audience_overlaps
@@ -174,7 +175,10 @@ def evidence_of(lake: Lake, plan: Plan) -> Evidence:
 
 def counters_of(lake: Lake, day: date) -> Counters:
     """Return the features of one partition; none before history."""
-    return Counters(partial(lake.frames, LOOKALIKE_FEATURES, day))
+    frames = partial(lake.frames, LOOKALIKE_FEATURES, day)
+    if lake.settings.engine == "duckdb":
+        return Counters(frames)
+    return SparkCounters(frames, lake, day)
 
 
 def known_people(lake: Lake, day: date, features: Counters) -> pl.DataFrame:

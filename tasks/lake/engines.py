@@ -198,28 +198,25 @@ def _spark(
 ) -> pl.DataFrame:
     session = spark_session(settings)
     for name, relation in relations.items():
-        _spark_relation(session, name, relation)
+        spark_rows(session, relation).createOrReplaceTempView(name)
     rows = session.sql(text, args=dict(params)).toArrow()
     return pl.DataFrame(pl.from_arrow(rows))
 
 
-def _spark_relation(session: SparkSession, name: str, relation: Relation) -> None:
+def spark_rows(session: SparkSession, relation: Relation) -> Any:  # noqa: ANN401 (Spark's frame)
+    """Return a relation as Spark's own frame."""
     if isinstance(relation, pl.DataFrame):
-        frame = session.createDataFrame(relation.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    elif not relation.files:
+        return session.createDataFrame(relation.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    if not relation.files:
         empty = pl.DataFrame(schema=relation.table.stored_schema)
-        frame = session.createDataFrame(empty.to_arrow(compat_level=pl.CompatLevel.oldest()))
-    elif "://" in relation.path:
-        frame = _spark_object_store_rows(session, relation)
-    else:
-        # Files are told by where they really are, and Spark wants to find them below the path.
-        path = str(Path(relation.path).resolve())
-        frame = (
-            session.read.option("basePath", path)
-            .option("mergeSchema", "true")
-            .parquet(*relation.files)
-        )
-    frame.createOrReplaceTempView(name)
+        return session.createDataFrame(empty.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    if "://" in relation.path:
+        return _spark_object_store_rows(session, relation)
+    # Files are told by where they really are, and Spark wants to find them below the path.
+    path = str(Path(relation.path).resolve())
+    return (
+        session.read.option("basePath", path).option("mergeSchema", "true").parquet(*relation.files)
+    )
 
 
 def _spark_object_store_rows(session: SparkSession, relation: Partitions) -> Any:  # noqa: ANN401 (Spark's frame)

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import polars as pl
 
@@ -127,6 +128,15 @@ class Lake:
         relation = self._partitions(table, day, 1, None)
         wanted = {name: table.schema[name] for name in columns}
         yield from self.storage.frames(relation.files, wanted)
+
+    def spark_rows(self, table: Table, day: date) -> Any:  # noqa: ANN401 (Spark's frame)
+        """Return the rows of one day as a frame of Spark's, for a job of its own.
+
+        Raises:
+            InputNotReady: the ledger has no such day.
+        """
+        session = engines.spark_session(self.settings)
+        return engines.spark_rows(session, self._partitions(table, day, 1, None))
 
     def select(
         self,

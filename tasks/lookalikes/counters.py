@@ -18,6 +18,7 @@ from tasks import columns as c
 from tasks.lake.tables import LOOKALIKE_FEATURES
 
 Places = npt.NDArray[np.int64]
+Answer = Callable[[pl.DataFrame], pl.DataFrame]
 Frames = Callable[[Sequence[str]], Iterator[pl.DataFrame]]
 ALL = tuple(LOOKALIKE_FEATURES.columns)
 
@@ -33,17 +34,18 @@ class Counters:
         """The `user_id` of everybody who has counters, sorted."""
         return self._stretches.select(c.USER_ID)
 
+    def mapped(self, answer: Answer) -> Iterator[pl.DataFrame]:
+        """Yield what a function answers to all counters of some people, of everybody in turn."""
+        return (answer(frame) for frame in self._of_whole_people() if frame.height)
+
     def of(self, people: pl.DataFrame) -> Iterator[tuple[Places, pl.DataFrame]]:
         """Yield some of the people at a time, by their places, with all of their counters.
 
         Args:
             people: sorted by `user_id`; those without counters are left out.
         """
-        ids = people[c.USER_ID]
         for frame in self._of_whole_people():
-            users = frame[c.USER_ID].unique().sort()
-            places = ids.search_sorted(users).clip(upper_bound=max(len(ids) - 1, 0))
-            found = places.filter(ids.gather(places) == users).cast(pl.Int64).to_numpy()
+            found, _ = places_of(frame[c.USER_ID].unique().sort(), people[c.USER_ID])
             if len(found):
                 yield found, frame
 
@@ -64,6 +66,13 @@ class Counters:
             loose.append(frame.filter(is_cut))
             yield frame.filter(~is_cut)
         yield pl.concat(loose)
+
+
+def places_of(asked: pl.Series, ids: pl.Series) -> tuple[Places, pl.Series]:
+    """Return where those of `asked` that are among the sorted `ids` lie there, and which are."""
+    places = ids.search_sorted(asked).clip(upper_bound=len(ids) - 1)
+    is_there = ids.gather(places) == asked
+    return places.filter(is_there).cast(pl.Int64).to_numpy(), is_there
 
 
 def held(rows: pl.DataFrame) -> Counters:

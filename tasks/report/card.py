@@ -33,7 +33,8 @@ def card_page(
     first = card.row(0, named=True)
     subject = f"Audience {segment.name}"
     if first["verdict"] != "ok":
-        refused = Section("No threshold", notes=(f"{first['reason']}.",))
+        why = str(first["reason"])
+        refused = Section("No threshold", notes=(f"{why[:1].upper()}{why[1:]}.",))
         return Page(day, (_asked(segment), *_refusal(first)), (refused,), subject)
     sections = (
         _thresholds(card),
@@ -49,8 +50,8 @@ def card_page(
 
 def _asked(segment: Segment) -> str:
     return (
-        f"Who will have {segment.seed.partition(',')[0].partition(':')[0]} within"
-        f" {segment.horizon_days} days? Asked by {segment.owner}."
+        f"Asked by {segment.owner}: who is next within {segment.horizon_days} days of those who"
+        f" {segment.seed}?"
     )
 
 
@@ -93,16 +94,20 @@ def _thresholds(card: pl.DataFrame) -> Section:
         {
             c.THRESHOLD: f"{row[c.THRESHOLD]:.4f}",
             "people": row["audience_size"],
+            "": row["suggestion"] or "",
             "do it": _percent(row, "precision"),
-            "of all who do it": _percent(row, "recall"),
-            "times the base": f"{row['lift']:.2f}",
-            "expected to do it": _between(row, "expected", "expected_buyers"),
+            "of all": "-" if row["recall"] is None else f"{row['recall']:.1%}",
+            "lift": f"{row['lift']:.2f}",
+            "expected": _between(row, "expected", "expected_buyers"),
             **({"price of one": _price(row)} if priced else {}),
-            "suggested": row["suggestion"] or "",
         }
         for row in card.sort("audience_size").iter_rows(named=True)
     ]
-    return Section("What a threshold buys", pl.DataFrame(rows), figures.threshold_card(card))
+    told = (
+        "do it: of 100 people of the audience. of all: of 100 who do it, how many are among them."
+        " lift: how many more do it than of anybody. expected: how many will do it.",
+    )
+    return Section("What a threshold buys", pl.DataFrame(rows), figures.threshold_card(card), told)
 
 
 def _price(row: dict[str, float | None]) -> str:

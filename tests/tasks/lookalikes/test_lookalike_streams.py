@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from datetime import date
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,11 +18,16 @@ from tasks.landing.manifest import write_landing_day
 from tasks.lookalikes.calibration import Calibrator
 from tasks.lookalikes.classifier import Classifier
 from tasks.lookalikes.counters import ALL, Counters, held
+from tasks.lookalikes.distributed import answered
 from tasks.lookalikes.model import Calibrated, Model
 from tasks.lookalikes.registry import Rule
-from tasks.lookalikes.streaming import PROFILED, seen
+from tasks.lookalikes.streaming import PROFILED, Scorer, seen
 from tasks.lookalikes.training import LABEL, drawn
+from tasks.score_lookalikes import counters_of
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DAY = date(2026, 3, 31)
 VALUES = ("blue", "green", "red")
@@ -151,3 +157,42 @@ def test_a_lot_keeps_the_rarer_label_and_says_what_it_did_to_the_odds(
     assert lot.people[c.USER_ID].cast(pl.Int64).is_sorted()
     if ones:
         assert np.exp(lot.moved) == pytest.approx((kept[0] / ones) / (kept[1] / zeros))
+
+
+@examples(max_examples=30, deadline=None)
+@given(pairs=PAIRS, rows=st.integers(1, 9), at_once=st.integers(1, 12))
+def test_a_worker_answers_to_whole_people_whatever_its_batches(
+    pairs: list[tuple[str, str]], rows: int, at_once: int
+) -> None:
+    known = counters(*pairs)
+    scorer = Scorer(MODEL, None, pl.Series(["a", "c"]))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tasks.lookalikes.distributed.ROWS", at_once)
+        batches = (frame.to_arrow().combine_chunks() for frame in known.iter_slices(rows))
+        found = list(answered(scorer, batches))
+    told = [row for batch in found for row in batch.to_pylist()]
+    wanted = scorer(known).sort(c.USER_ID).to_dicts() if pairs else []
+    assert told == wanted
+
+
+@pytest.mark.spark
+def test_workers_give_the_probabilities_of_one_machine_to_the_bit(
+    settings: Settings, spark: SparkSession
+) -> None:
+    write_landing_day(settings.landing, DAY, {}, "test")
+    known = counters(*((f"{number:03d}", VALUES[number % 3]) for number in range(100)))
+    more = counters(*((f"{number:03d}", "red") for number in range(0, 100, 4)))
+    together = pl.concat([known, more]).unique(LOOKALIKE_FEATURES.key)
+    Lake(settings).write_day(LOOKALIKE_FEATURES, DAY, together)
+    asked = pl.DataFrame({c.USER_ID: [f"{number:03d}" for number in range(3, 120)]})
+    rule = Rule("colour", ("red",))
+    found = []
+    for engine in ("duckdb", "spark"):
+        lake = Lake(settings.model_copy(update={"engine": engine}))
+        found.append(seen(MODEL, rule, asked, counters_of(lake, DAY), "test"))
+    here, there = found
+    assert there.p.tobytes() == here.p.tobytes()
+    assert there.by_rule.tolist() == here.by_rule.tolist()
+    assert there.has_features.tolist() == here.has_features.tolist()
+    assert (there.kept != here.kept).nnz == 0
+    assert len(set(here.p.tolist())) > 3
