@@ -25,6 +25,7 @@ import tempfile
 from collections import defaultdict
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -178,7 +179,7 @@ def _ratio(p: Array, y: Array) -> str:
 def main() -> None:
     """Print what is asked for."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
-    more = {
+    more: dict[str, dict[str, Any]] = {
         "--only": {"default": ",".join(PARTS), "help": "trainers,quality,real,scale"},
         "--customers": {"type": int, "default": 6_000},
         "--people": {"type": int, "default": 5_000_000},

@@ -79,7 +79,8 @@ def _fill(settings: Settings, people: int, learn: int, columns: int) -> None:
         write_landing_day(settings.landing, day, {}, "bench")
     events = {}
     for age in range(3 * HORIZON, -1, -HORIZON):
-        anchor, liking = DAY - timedelta(days=age), []
+        anchor = DAY - timedelta(days=age)
+        liking: list[np.ndarray] = []
         frames = _counters(people if age == 0 else learn, columns // ATTRIBUTES, generator, liking)
         lake.write_day_in_pieces(LOOKALIKE_FEATURES, anchor, frames)
         if age:
