@@ -1,6 +1,7 @@
 """Regularised logistic regression on sparse columns, by L-BFGS.
 
-minimise  mean log loss + ridge / (2 n) * sum of (b_j * s_j)^2,  s_j the column's root mean square
+minimise  mean log loss + ridge / (2 n) * sum of w_j (b_j * s_j)^2,  s_j the root mean square of the
+          column, w_j its share of the penalty: less where it is known to matter
 
 The penalty counts a column by what it moves, so that a value that few people have is neither free
 nor crushed. The intercept is free. How strong it is, cross-validation over customers says: what
@@ -41,16 +42,23 @@ class Classifier:
         return odds
 
 
-def chosen_ridge(x: Any, y: Array, person: Codes) -> float:  # noqa: ANN401 (dense or sparse)
+def chosen_ridge(
+    x: Any,  # noqa: ANN401 (dense or sparse)
+    y: Array,
+    person: Codes,
+    shares: Array | None = None,
+) -> float:
     """Return the ridge of least log loss on customers left out.
 
     Args:
         x: rows by columns.
         y: labels 0.0 and 1.0.
         person: a code per customer, so that nobody is in two folds.
+        shares: of the penalty, a column each; all 1 without them.
     """
     progress = Progress("look-alike: ridge", len(RIDGES) * FOLDS)
-    losses = {ridge: _left_out_loss(x, y, person % FOLDS, ridge, progress) for ridge in RIDGES}
+    fold = person % FOLDS
+    losses = {ridge: _left_out_loss(x, y, fold, (ridge, shares), progress) for ridge in RIDGES}
     log.info("look-alike: log loss by ridge %s", {r: round(v, 5) for r, v in losses.items()})
     return min(RIDGES, key=lambda ridge: losses[ridge])
 
@@ -59,23 +67,30 @@ def _left_out_loss(
     x: Any,  # noqa: ANN401 (dense or sparse)
     y: Array,
     fold: Codes,
-    ridge: float,
+    penalty: tuple[float, Array | None],
     progress: Progress,
 ) -> float:
     total = 0.0
     for number in range(FOLDS):
         left_out = fold == number
-        odds = fit_classifier(x[~left_out], y[~left_out], ridge).log_odds(x[left_out])
+        odds = fit_classifier(x[~left_out], y[~left_out], *penalty).log_odds(x[left_out])
         total += float(np.sum(np.logaddexp(0, odds) - y[left_out] * odds))
-        progress.piece(f"{ridge:g} without fold {number + 1}, {len(odds):,} rows left out")
+        progress.piece(f"{penalty[0]:g} without fold {number + 1}, {len(odds):,} rows left out")
     return total / len(y)
 
 
-def fit_classifier(x: Any, y: Array, ridge: float) -> Classifier:  # noqa: ANN401 (dense or sparse)
-    """Return the fit of labels 0.0 and 1.0 on the columns of `x`."""
+def fit_classifier(
+    x: Any,  # noqa: ANN401 (dense or sparse)
+    y: Array,
+    ridge: float,
+    shares: Array | None = None,
+) -> Classifier:
+    """Return the fit of labels 0.0 and 1.0 on the columns of `x`; `shares` are of the penalty."""
     from scipy.optimize import minimize
 
     scale = root_mean_squares(x)
+    if shares is not None:
+        scale = scale * np.sqrt(shares)
     start = np.zeros(x.shape[1] + 1)
 
     def objective(point: Array) -> tuple[float, Array]:

@@ -146,7 +146,8 @@ def _calibrated(study: Study) -> Calibrated:
     """Return the model of the training anchors, calibrated on the later one."""
     plan, features = study.plan, study.evidence.features
     trained = {anchor: study.people[anchor] for anchor in plan.training}
-    model = fitted(lessons(trained, features, study.options, study.seed))
+    rule = plan.segment.rule
+    model = fitted(lessons(rule, trained, features, study.options, study.seed))
     later = by_lot(study.people[plan.calibration], study.options.judged_people, study.seed)
     title = f"look-alike {plan.segment.name}: calibrated on"
     odds = log_odds_of(model, later, features[plan.calibration], title)

@@ -2,11 +2,11 @@
 
 Takes everything by default; OPTIONS="--only quality --seeds 11,12 --customers 1500" takes a part.
 
-trainers  in shops of --customers for each of --seeds and --worlds: our logistic regression,
-          CatBoost and naive Bayes as the look-alike factor, each with our buyer factor and
-          calibrator, by what people then did in the seven days after the scored one; CPU seconds
-          and megabytes of fitting; beside them, as orders only, the simple rule (who looked at such
-          things, the most active first) and the most active people
+trainers  in shops of --customers for each of --seeds and --worlds: our logistic regression (and
+          with one penalty for all columns), CatBoost and naive Bayes as the look-alike factor, each
+          with our buyer factor and calibrator, by what people then did in the seven days after the
+          scored one; CPU seconds and megabytes of fitting; beside them, as orders only, the simple
+          rule (who looked at such things, the most active first) and the most active people
 quality   the probabilities that the task writes, by the same days, over all seeds: calibration
           slope and observed / expected with 95% intervals, in all and in each tenth of the people
           with at least 50 expected, Brier skill
@@ -78,13 +78,14 @@ def trial_of(shop: Lived, options: Lookalikes) -> Trial | None:
     later = people[plan.calibration][IS_POSITIVE].sum()
     if positives < options.min_seeds or not later or not shop.people[IS_POSITIVE].any():
         return None
-    learnt = lessons({anchor: people[anchor] for anchor in plan.training}, features, options, 0)
+    trained = {anchor: people[anchor] for anchor in plan.training}
+    learnt = lessons(plan.segment.rule, trained, features, options, 0)
     mine = Rows(learnt.seeding_x, learnt.seeding.labels)
-    ridge = chosen_ridge(mine.x, mine.y, learnt.persons)
-    buyer = factor(learnt.buying_x, learnt.buying, ridge).log_odds
+    ridge = chosen_ridge(mine.x, mine.y, learnt.persons, learnt.shares)
+    buyer = factor(learnt.buying_x, learnt.buying, ridge, learnt.shares).log_odds
     calibration = _rows(shop, people[plan.calibration], plan.calibration, learnt)
     judged = _rows(shop, shop.people, SCORED_DAY, learnt)
-    return Trial(mine, learnt.persons, buyer, calibration, judged)
+    return Trial(mine, learnt.persons, learnt.shares, buyer, calibration, judged)
 
 
 def _eligible(shop: Lived, anchor: date) -> pl.DataFrame:

@@ -9,7 +9,7 @@ online_retail   a gift shop's purchases; a family of products is a word of their
                 lives on repeats. One model a family
 alibaba_brand   860 people are too few for a model a brand: one model over pairs of a person and one
                 of the 20 brands with most buyers, who knows how much of what the person did was on
-                that brand and when last; bought in the next 21 days
+                that brand and when last; bought in the next 14 days
 dunnhumby       215 households that redeemed coupons: pairs of a household and one of 4 departments,
                 in the same way; a coupon of it redeemed in the next 42 days
 
@@ -30,7 +30,7 @@ import polars as pl
 from tasks import columns as c
 from tasks.lookalikes.classifier import Array, Codes
 from tasks.lookalikes.counters import held
-from tasks.lookalikes.registry import Segment
+from tasks.lookalikes.registry import Rule, Segment
 from tasks.lookalikes.scoring import Evidence, score_people
 from tasks.lookalikes.windows import plan_of
 from tasks.settings import Lookalikes, Settings
@@ -39,6 +39,7 @@ from tests.benchmarks.measure import Bench
 
 OPTIONS = Lookalikes(min_seeds=10, min_support=10, max_columns=600)
 BUCKETS = (0, 1, 3, 7, 15, 31, 63)
+BUCKET_NAMES = tuple(pl.Series([1.0, 2, 5, 9, 20, 40, 90]).cut(list(BUCKETS)).cast(pl.String))
 PAIR = "/"
 MODEL, RULE, ACTIVE = "model", "rule", "most active"
 
@@ -107,7 +108,7 @@ def alibaba_brand(folder: Path) -> Log:
     most = counts.sort("n", c.VALUE, descending=[True, False]).head(20)[c.VALUE]
     acts = events.unique().with_columns(pl.lit("brand").alias(c.ATTRIBUTE)).drop("event")
     target = bought.rename({c.VALUE: "family"}).drop("event").unique()
-    return Log(acts, target, tuple(most), "brand", 21, 42)
+    return Log(acts, target, tuple(most), "brand", 14, 28)
 
 
 def dunnhumby(folder: Path) -> Log:
@@ -169,10 +170,11 @@ def _lift(score: Array, found: Judged, share: float) -> str:
 
 def judged(log: Log, family: str) -> Judged | str:
     """Return the orders of people by who does it in the last horizon, or why there are none."""
-    first, last = (getattr(log.acts["day"], bound)() for bound in ("min", "max"))
-    day = last - timedelta(days=log.horizon)
+    acted, asked = (rows["day"].unique().to_list() for rows in (log.acts, log.target))
+    first, day = min(acted), min(max(acted), max(asked)) - timedelta(days=log.horizon)
     # Who did it a day ago may do so again: repeats are what is asked for.
-    segment = Segment("asked", "bench", family, 1, 1, log.horizon, lasting_trait=False)
+    rule = Rule("mine", BUCKET_NAMES) if log.pairs else Rule(log.attribute, (family,))
+    segment = Segment("asked", "bench", family, 1, 1, log.horizon, False, rule)
     plan = plan_of(segment, day, first, log.window // 2, training_anchors=3)
     about = {anchor: _about(log, plan.feature_day(anchor), family) for anchor in plan.anchors}
     seeds = _seeds(log, family)

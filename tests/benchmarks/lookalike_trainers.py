@@ -20,50 +20,7 @@ from tests.benchmarks.measure import Bench
 
 Matrix = Any
 LogOdds = Callable[[Matrix], Array]
-Trainer = Callable[[Matrix, Array, Codes], LogOdds]
 SMOOTHED = 20.0
-
-
-def logistic(x: Matrix, y: Array, person: Codes) -> LogOdds:
-    """Ours: regularised logistic regression, its ridge by cross-validation over customers."""
-    return fit_classifier(x, y, chosen_ridge(x, y, person)).log_odds
-
-
-def boosted(x: Matrix, y: Array, person: Codes) -> LogOdds:
-    """CatBoost on the same sparse columns."""
-    from catboost import CatBoostClassifier
-
-    model = CatBoostClassifier(
-        iterations=150,
-        depth=4,
-        learning_rate=0.05,
-        l2_leaf_reg=10,
-        thread_count=2,
-        random_seed=1,
-        verbose=0,
-        allow_writing_files=False,
-    ).fit(x.astype(np.float32), y.astype(int))
-    return lambda rows: model.predict(rows.astype(np.float32), prediction_type="RawFormulaVal")
-
-
-def naive_bayes(x: Matrix, y: Array, person: Codes) -> LogOdds:
-    """Smoothed naive Bayes on who has a value at all: sums of log ratios of shares."""
-    seen, rate = (x > 0).astype(np.float64), y.mean()
-    everybody = np.asarray(seen.sum(axis=0)).ravel()
-    theirs = np.asarray(seen[y > 0].sum(axis=0)).ravel()
-    usual = (everybody + 1) / (len(y) + 2)
-    among = (theirs + SMOOTHED * usual) / (y.sum() + SMOOTHED)
-    others = (everybody - theirs + SMOOTHED * usual) / (len(y) - y.sum() + SMOOTHED)
-    ratios = np.log(among / others)
-    prior = np.log(rate / (1 - rate))
-    return lambda rows: prior + np.asarray((rows > 0).astype(np.float64) @ ratios).ravel()
-
-
-TRAINERS: dict[str, Trainer] = {
-    "logistic": logistic,
-    "catboost": boosted,
-    "naive_bayes": naive_bayes,
-}
 
 
 @dataclass(frozen=True)
@@ -78,14 +35,73 @@ class Rows:
 class Trial:
     """What a trainer is given, and what judges it.
 
-    `person` is a code per customer of `learnt`, `buyer` gives the log-odds of buying anything.
+    `person` is a code per customer of `learnt`, `shares` are each column's of the penalty, `buyer`
+    gives the log-odds of buying anything.
     """
 
     learnt: Rows
     person: Codes
+    shares: Array
     buyer: LogOdds
     calibration: Rows
     judged: Rows
+
+
+Trainer = Callable[[Trial], LogOdds]
+
+
+def logistic(trial: Trial) -> LogOdds:
+    """Ours: regularised logistic regression, its ridge by cross-validation over customers."""
+    return _logistic(trial, trial.shares)
+
+
+def plain(trial: Trial) -> LogOdds:
+    """The same with one penalty for all columns."""
+    return _logistic(trial, np.ones(len(trial.shares)))
+
+
+def _logistic(trial: Trial, shares: Array) -> LogOdds:
+    x, y = trial.learnt.x, trial.learnt.y
+    return fit_classifier(x, y, chosen_ridge(x, y, trial.person, shares), shares).log_odds
+
+
+def boosted(trial: Trial) -> LogOdds:
+    """CatBoost on the same sparse columns."""
+    from catboost import CatBoostClassifier
+
+    model = CatBoostClassifier(
+        iterations=150,
+        depth=4,
+        learning_rate=0.05,
+        l2_leaf_reg=10,
+        thread_count=2,
+        random_seed=1,
+        verbose=0,
+        allow_writing_files=False,
+    ).fit(trial.learnt.x.astype(np.float32), trial.learnt.y.astype(int))
+    return lambda rows: model.predict(rows.astype(np.float32), prediction_type="RawFormulaVal")
+
+
+def naive_bayes(trial: Trial) -> LogOdds:
+    """Smoothed naive Bayes on who has a value at all: sums of log ratios of shares."""
+    x, y = trial.learnt.x, trial.learnt.y
+    seen, rate = (x > 0).astype(np.float64), y.mean()
+    everybody = np.asarray(seen.sum(axis=0)).ravel()
+    theirs = np.asarray(seen[y > 0].sum(axis=0)).ravel()
+    usual = (everybody + 1) / (len(y) + 2)
+    among = (theirs + SMOOTHED * usual) / (y.sum() + SMOOTHED)
+    others = (everybody - theirs + SMOOTHED * usual) / (len(y) - y.sum() + SMOOTHED)
+    ratios = np.log(among / others)
+    prior = np.log(rate / (1 - rate))
+    return lambda rows: prior + np.asarray((rows > 0).astype(np.float64) @ ratios).ravel()
+
+
+TRAINERS: dict[str, Trainer] = {
+    "logistic": logistic,
+    "one penalty": plain,
+    "catboost": boosted,
+    "naive_bayes": naive_bayes,
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,7 @@ def tried(trainer: Trainer, trial: Trial) -> Judgement:
     """Fit, calibrate and score with one trainer."""
     started = time.process_time()
     with most_held() as held:
-        seeding = trainer(trial.learnt.x, trial.learnt.y, trial.person)
+        seeding = trainer(trial)
     seconds = time.process_time() - started
 
     def odds(rows: Rows) -> Array:

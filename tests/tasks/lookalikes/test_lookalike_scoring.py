@@ -12,12 +12,14 @@ from tasks.features.calendar import calendar
 from tasks.lake import engines
 from tasks.lake.contracts import conform
 from tasks.lake.tables import EVENTS, ITEM_ATTRIBUTES, ITEMS, LOOKALIKE_SCORES, THRESHOLD_CARDS
+from tasks.lookalikes.classifier import fit_classifier
 from tasks.lookalikes.counters import ALL, held
 from tasks.lookalikes.matrix import sparse_matrix, supports, vocabulary
 from tasks.lookalikes.model import product_log_odds
 from tasks.lookalikes.picture import reliability_figure
-from tasks.lookalikes.registry import Segment
+from tasks.lookalikes.registry import Rule, Segment
 from tasks.lookalikes.scoring import Evidence, score_people
+from tasks.lookalikes.training import GENERAL_SHARE, RULE_SHARE, penalty_shares
 from tasks.lookalikes.windows import Plan, plan_of
 from tasks.settings import Lookalikes, Settings
 from tests.rows import rows
@@ -243,3 +245,24 @@ def test_a_model_that_saw_the_answer_is_too_good_to_be_a_look_alike() -> None:
         told[anchor] = held(pl.concat([*known.features[anchor].frames(ALL), leak]))
     with pytest.raises(QualityGateFailed, match=r"too good to be true.*'session bag'"):
         score_people(PLAN, Evidence(told, known.known, known.seeds, known.purchases), OPTIONS)
+
+
+def test_what_is_known_to_matter_is_penalised_less() -> None:
+    columns = pl.DataFrame(
+        {
+            c.ATTRIBUTE: ["category", "category", "brand", "recency"],
+            c.VALUE: ["bags", "hats", "bags", "0 to 1"],
+        }
+    )
+    shares = penalty_shares(columns, Rule("category", ("bags", "belts")))
+    assert shares.tolist() == [RULE_SHARE, 1, 1, GENERAL_SHARE]
+    assert penalty_shares(columns, None).tolist() == [1, 1, 1, GENERAL_SHARE]
+
+
+def test_a_column_that_is_penalised_less_keeps_more_of_its_effect() -> None:
+    x = np.random.default_rng(5).random((400, 3))
+    y = (x[:, 0] + x[:, 1] > 1) * 1.0
+    even = fit_classifier(x, y, 30).coefficients
+    freer = fit_classifier(x, y, 30, np.array([0.03, 1, 1])).coefficients
+    assert freer[0] > 1.5 * even[0]
+    assert fit_classifier(x, y, 30, np.ones(3)).coefficients.tolist() == even.tolist()
