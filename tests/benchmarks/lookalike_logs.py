@@ -38,8 +38,8 @@ from tests.benchmarks.lookalike_trainers import area, average_precision, lift_in
 from tests.benchmarks.measure import Bench
 
 OPTIONS = Lookalikes(min_seeds=10, min_support=10, max_columns=600)
-BUCKETS = (0, 1, 3, 7, 15, 31, 63)
-BUCKET_NAMES = tuple(pl.Series([1.0, 2, 5, 9, 20, 40, 90]).cut(list(BUCKETS)).cast(pl.String))
+BUCKETS = (0, *(2**power - 1 for power in range(1, 12)))
+BUCKET_NAMES = tuple(pl.Series([1.5 * 2**n for n in range(11)]).cut(list(BUCKETS)).cast(pl.String))
 PAIR = "/"
 MODEL, RULE, ACTIVE = "model", "rule", "most active"
 
@@ -134,7 +134,7 @@ def dunnhumby(folder: Path) -> Log:
     )
     counts = target.group_by("family").len().sort("len", "family", descending=[True, False])
     families = tuple(counts["family"].head(4))
-    return Log(acts.drop_nulls(), target.unique(), families, "department", 42, 84)
+    return Log(acts.drop_nulls(), target.unique(), families, "department", 42, 80)
 
 
 LOGS = {"online_retail": online_retail, "alibaba_brand": alibaba_brand, "dunnhumby": dunnhumby}
