@@ -11,6 +11,7 @@ from tasks.lookalikes.registry import Segment
 from tasks.report import figures
 from tasks.report.page import NOTHING, Page, Section
 
+COST = "cost_per_buyer"
 SUGGESTED = {"sure": "sure: precision first", "wide": "wide: recall first"}
 
 
@@ -77,15 +78,24 @@ def _order(first: dict[str, float]) -> str:
     )
 
 
-def _between(row: dict[str, float], name: str, value: str) -> str:
-    return f"{row[value]:,.0f} [{row[f'{name}_low']:,.0f}, {row[f'{name}_high']:,.0f}]"
+def _told(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)
+
+
+def _with_bounds(row: dict[str, float | None], name: str, value: str, form: str) -> str:
+    """Return a number with its interval; nothing where nobody was as probable back then."""
+    if row[value] is None:
+        return NOTHING
+    low, high = (_told(row[f"{name}_{side}"], form) for side in ("low", "high"))
+    return f"{_told(row[value], form)} [{low}, {high}]"
+
+
+def _between(row: dict[str, float | None], name: str, value: str) -> str:
+    return _with_bounds(row, name, value, ",.0f")
 
 
 def _percent(row: dict[str, float | None], name: str) -> str:
-    value, low, high = row[name], row[f"{name}_low"], row[f"{name}_high"]
-    if value is None or low is None or high is None:
-        return NOTHING
-    return f"{value:.1%} [{low:.1%}, {high:.1%}]"
+    return _with_bounds(row, name, name, ".1%")
 
 
 def _thresholds(card: pl.DataFrame) -> Section:
@@ -96,10 +106,10 @@ def _thresholds(card: pl.DataFrame) -> Section:
             "people": row["audience_size"],
             "": row["suggestion"] or "",
             "do it": _percent(row, "precision"),
-            "of all": "-" if row["recall"] is None else f"{row['recall']:.1%}",
-            "lift": f"{row['lift']:.2f}",
+            "of all": _told(row["recall"], ".1%"),
+            "lift": _told(row["lift"], ".2f"),
             "expected": _between(row, "expected", "expected_buyers"),
-            **({"price of one": _price(row)} if priced else {}),
+            **({"price of one": _with_bounds(row, COST, COST, ",.2f")} if priced else {}),
         }
         for row in card.sort("audience_size").iter_rows(named=True)
     ]
@@ -108,16 +118,6 @@ def _thresholds(card: pl.DataFrame) -> Section:
         " lift: how many more do it than of anybody. expected: how many will do it.",
     )
     return Section("What a threshold buys", pl.DataFrame(rows), figures.threshold_card(card), told)
-
-
-def _price(row: dict[str, float | None]) -> str:
-    if row["cost_per_buyer"] is None:
-        return NOTHING
-    high = row["cost_per_buyer_high"]
-    return (
-        f"{row['cost_per_buyer']:,.2f} [{row['cost_per_buyer_low']:,.2f},"
-        f" {'no bound' if high is None else format(high, ',.2f')}]"
-    )
 
 
 def _rule(segment: Segment, card: pl.DataFrame) -> tuple[Section, ...]:

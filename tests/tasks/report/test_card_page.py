@@ -58,6 +58,14 @@ def test_a_page_tells_what_a_marketer_needs_to_choose() -> None:
     assert "Have it, shown or not" not in said
 
 
+def test_a_threshold_above_everybody_of_the_later_window_tells_nothing() -> None:
+    today = np.append(judged().p, 0.9)
+    card = threshold_card(today, judged(), Lookalikes(contact_price=1), rule_size=34)
+    said = text(card_page(DAY, SEGMENT, card, profiles(), overlaps()))
+    (line,) = (line for line in said.splitlines() if line.startswith("0.9000"))
+    assert line.split() == ["0.9000", "1", "-", "0.0%", "-", "-", "-"]
+
+
 def test_a_name_out_of_the_data_is_shown_and_not_run() -> None:
     card = threshold_card(judged().p, judged(), Lookalikes(), rule_size=34)
     shown = html(card_page(DAY, SEGMENT, card, profiles(), overlaps()))
