@@ -81,10 +81,17 @@ def test_a_segment_is_listed_scored_and_published(month: Settings) -> None:
         score_lookalikes.score_segment(LAST, month, name)
     assert score_lookalikes.publish_lookalikes(LAST, month) == {
         "segments": len(segments()),
-        "offered": 1,
-        "refused": len(segments()) - 1,
+        "offered": 2,
+        "refused": len(segments()) - 2,
     }
     lake = Lake(month)
+    cards = lake.read_day(THRESHOLD_CARDS, LAST)
+    offered = cards.filter(verdict="ok")[c.LOOKALIKE_SEGMENT].unique()
+    # Who does not look at bags looks at belts; who wins a draw nobody can tell.
+    assert set(offered) == {"bag_buyers", "belt_buyers"}
+    assert set(cards.filter(lookalike_segment="prize_draw")["verdict"]) == {"no signal"}
+    page = month.reports / f"audience-bag_buyers-{LAST}.html"
+    assert "looked at category bags" in page.read_text()
     card = lake.read_day(THRESHOLD_CARDS, LAST, "bag_buyers")
     assert set(card["verdict"]) == {"ok"}
     scores = lake.read_day(LOOKALIKE_SCORES, LAST, "bag_buyers")
