@@ -28,7 +28,6 @@ from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY, run_chain
 DAYS = [SHOP_FIRST_DAY + timedelta(days=number) for number in range(SHOP_DAYS)]
 LAST = DAYS[-1]
 # Eleven days reach no training anchor of a look-alike; its own tests cover the scores.
-# A shop of eleven days is too young for look-alikes.
 LOOKALIKES = {"lookalike_scores", "audience_profiles", "audience_overlaps"}
 SOMETIMES_EMPTY = {"contacts", "set_aside_events", "alias_moves", *LOOKALIKES}
 
