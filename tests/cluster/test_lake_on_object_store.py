@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -72,7 +72,8 @@ def test_features_built_on_the_store_equal_those_built_in_a_folder(
         "VITRINA_LANDING_FOLDER": str(small_home / "landing"),
         "VITRINA_LAKE_URL": f"s3://{BUCKET}/shop",
     }
-    for step, day in (("ingest", DAY), ("ingest", last), ("count_interactions", last)):
+    days = [last - timedelta(days=age) for age in (2, 1, 0)]
+    for step, day in (*(("ingest", day) for day in days), ("count_interactions", last)):
         words = ["run", f"build_features.{step}", "--day", str(day)]
         tasks(words, python_environment | store.environment() | own)
     in_folder = Lake(Settings(home=small_home, mlflow_url="")).ledger.written(ITEM_FEATURES)

@@ -21,6 +21,7 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     DEMAND_LAGS,
     EXAMINATION,
+    FACET_WEIGHTS,
     ITEM_FEATURES,
     SEGMENT_ITEM_FEATURES,
     SEGMENT_SCORES,
@@ -35,7 +36,7 @@ from tests.cluster.servers import BUCKET, Cluster, Store, spark_cluster, tasks
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
-BEFORE, DAY = date(2026, 3, 1), date(2026, 3, 2)
+FIRST, BEFORE, DAY = date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 2)
 COUNTED = (
     ITEM_FEATURES,
     USER_FEATURES,
@@ -48,11 +49,11 @@ COUNTED = (
     SEGMENT_SCORES,
     USER_FACETS,
 )
-DERIVED = (
-    "build_features.count_interactions",
-    "build_features.rank_segments",
-    "compute_facet_weights.write_user_facets",
-)
+INGEST, COUNT = "build_features.ingest", "build_features.count_interactions"
+# Listings of BEFORE are fitted with what these two knew on FIRST.
+KNOWN = ("build_features.rank_segments", "compute_facet_weights.write_user_facets")
+DERIVED = (COUNT, *KNOWN, "compute_facet_weights.fit_facet_weights")
+FEW = {"VITRINA_FACETS__MIN_CARTS": "10", "VITRINA_FACETS__BOOTSTRAPS": "20"}
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +66,29 @@ def cluster(
 
 
 @pytest.fixture(scope="module")
-def on_duckdb(
+def known_home(
     small_home: Path, python_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The small shop, with what the first day knew."""
+    home = tmp_path_factory.mktemp("known") / "home"
+    shutil.copytree(small_home, home)
+    for step in KNOWN:
+        run(step, FIRST, python_environment | {"VITRINA_HOME": str(home)})
+    return home
+
+
+def run(step: str, day: date, environment: dict[str, str]) -> None:
+    tasks(["run", step, "--day", str(day)], environment | FEW)
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(
+    known_home: Path, python_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Lake:
     home = tmp_path_factory.mktemp("duckdb") / "home"
-    shutil.copytree(small_home, home)
+    shutil.copytree(known_home, home)
     for step in DERIVED:
-        words = ["run", step, "--day", str(DAY)]
-        tasks(words, python_environment | {"VITRINA_HOME": str(home)})
+        run(step, DAY, python_environment | {"VITRINA_HOME": str(home)})
     return Lake(Settings(home=home, mlflow_url=""))
 
 
@@ -84,13 +100,13 @@ def engine(cluster: Cluster, python_environment: dict[str, str]) -> dict[str, st
 
 @pytest.fixture(scope="module")
 def in_folder(
-    small_home: Path, engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    known_home: Path, engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Lake:
     """The same lake, its tables written again by the cluster."""
     home = tmp_path_factory.mktemp("cluster") / "home"
-    shutil.copytree(small_home, home)
-    for step in DERIVED:
-        tasks(["run", step, "--day", str(DAY)], engine | {"VITRINA_HOME": str(home)})
+    shutil.copytree(known_home, home)
+    for step in (INGEST, *DERIVED):
+        run(step, DAY, engine | {"VITRINA_HOME": str(home)})
     return Lake(Settings(home=home, mlflow_url=""))
 
 
@@ -98,17 +114,19 @@ def in_folder(
 def in_bucket(
     small_home: Path,
     engine: dict[str, str],
+    python_environment: dict[str, str],
     store: Store,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Lake]:
-    """A lake in a bucket, made of the same landing files by the cluster alone."""
+    """A lake in a bucket, made of the same landing files; all but its first day by the cluster."""
     home, url = tmp_path_factory.mktemp("bucket"), f"s3://{BUCKET}/shop"
     landing = small_home / "landing"
     own = {"VITRINA_LANDING_FOLDER": str(landing), "VITRINA_LAKE_URL": url}
-    environment = engine | store.environment() | own | {"VITRINA_HOME": str(home)}
-    ingests = (("build_features.ingest", day) for day in (BEFORE, DAY))
-    for step, day in (*ingests, *((step, DAY) for step in DERIVED)):
-        tasks(["run", step, "--day", str(day)], environment)
+    reached = store.environment() | own | {"VITRINA_HOME": str(home)}
+    for step in (INGEST, COUNT, *KNOWN):
+        run(step, FIRST, python_environment | reached)
+    for step, day in ((INGEST, BEFORE), (INGEST, DAY), *((step, DAY) for step in DERIVED)):
+        run(step, day, engine | reached)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment().items():
             patch.setenv(name, value)
@@ -119,7 +137,7 @@ def read(lake: Lake, table: Table) -> pl.DataFrame:
     return lake.read_day(table, DAY).sort(table.key)
 
 
-@pytest.mark.parametrize("table", COUNTED, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*DAILY, *COUNTED], ids=lambda table: table.name)
 def test_the_cluster_counts_what_duckdb_counts(
     table: Table, on_duckdb: Lake, in_folder: Lake
 ) -> None:
@@ -135,6 +153,16 @@ def test_the_cluster_counts_in_a_bucket_what_duckdb_counts_in_a_folder(
     ours, theirs = read(on_duckdb, table), read(in_bucket, table)
     assert ours.height > 0
     assert_frame_equal(ours, theirs, rel_tol=1e-12, abs_tol=0)
+
+
+@pytest.mark.parametrize("place", ["in_folder", "in_bucket"])
+def test_weights_of_rows_that_the_cluster_gathers_are_those_of_duckdbs(
+    place: str, on_duckdb: Lake, request: pytest.FixtureRequest
+) -> None:
+    ours = read(on_duckdb, FACET_WEIGHTS)
+    assert ours["coefficient"].drop_nulls().len() > 0
+    theirs = read(request.getfixturevalue(place), FACET_WEIGHTS)
+    assert_frame_equal(ours, theirs, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def test_the_cluster_did_the_work_with_both_workers(cluster: Cluster, in_folder: Lake) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,8 @@ from tasks.lake.lake import Lake
 from tasks.lake.tables import USER_SEGMENTS
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
-from tasks.steps import Try, execute, opened
+from tasks.steps import Try, execute, opened, run_dag
+from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY
 from tests.rows import rows
 
 ATTEMPT = Try("score_lookalikes", "score_segment", date(2026, 3, 10), "rare", "run_1", 2)
@@ -151,6 +152,22 @@ def test_nothing_is_tracked_when_the_address_is_empty(settings: Settings) -> Non
         tracking.metric("auc", 0.5)
         assert run is None
         assert tracking.run_id() is None
+
+
+def test_a_days_pictures_reach_its_runs(loaded_copy: Settings) -> None:
+    day = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
+    tracked = loaded_copy.model_copy(update={"mlflow_url": None})
+    run_dag("build_features", day, tracked, "count_interactions")
+    run_dag("compute_facet_weights", day, tracked, "fit_facet_weights")
+    client = tracking.client(tracked.tracking_url)
+    names = [experiment.experiment_id for experiment in client.search_experiments()]
+    stored, metrics = set[str](), set[str]()
+    for run in client.search_runs(names):
+        stored |= {file.path for file in client.list_artifacts(run.info.run_id)}
+        metrics |= set(run.data.metrics)
+    assert {"data_checks.png", "within-listing.png", "logistic.png"} <= stored
+    assert any(name.startswith("check/events/") for name in metrics)
+    assert any(name.startswith("steadiness") for name in metrics)
 
 
 WITHOUT_SERVER = """
