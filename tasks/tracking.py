@@ -24,7 +24,7 @@ from tasks.settings import Settings, without_login
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
     from mlflow.tracking import MlflowClient
 
     from tasks.lake.ledger import Record
@@ -281,7 +281,7 @@ def client(url: str) -> MlflowClient:
     mlflow.set_tracking_uri(url)
     mlflow.set_registry_uri(url)
     if not url.startswith("http"):
-        _read_without_server(artifacts_beside(url))
+        _read_without_server()
     return mlflow.MlflowClient()
 
 
@@ -290,15 +290,26 @@ def artifacts_beside(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
 
 
-def _read_without_server(folder: Path) -> None:
-    """Let `mlflow-artifacts:` addresses, which a server hands out, mean files of this folder."""
+def _read_without_server() -> None:
+    """Let `mlflow-artifacts:` addresses, which a server hands out, mean files beside a sqlite file.
+
+    Asked through a server they stay what they are.
+    """
+    import mlflow
     from mlflow.store.artifact import artifact_repository_registry as known
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+    from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository
 
-    def local(uri: str, **_: object) -> LocalArtifactRepository:
-        return LocalArtifactRepository((folder / urlsplit(uri).path.lstrip("/")).as_uri())
+    def found(
+        uri: str, tracking_uri: str | None = None, registry_uri: str | None = None
+    ) -> ArtifactRepository:
+        url = tracking_uri or mlflow.get_tracking_uri()
+        if url.startswith("http"):
+            return MlflowArtifactsRepository(uri, tracking_uri, registry_uri)
+        path = artifacts_beside(url) / urlsplit(uri).path.lstrip("/")
+        return LocalArtifactRepository(path.as_uri())
 
-    known._artifact_repository_registry.register("mlflow-artifacts", local)
+    known._artifact_repository_registry.register("mlflow-artifacts", found)
 
 
 class Local:

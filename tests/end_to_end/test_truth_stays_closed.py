@@ -21,14 +21,14 @@ from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
 from tasks.report.build import build
 from tasks.report.page import html
-from tasks.settings import Settings
+from tasks.settings import Mailings, Settings
 from tasks.steps import CHAIN
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY, TRUTH_OPENED
 from tests.opened_files import IS_SUPPORTED, watched
 
 LAST = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-WATCHED_HERE = {"watch_chain", "rollback_ranker"}
+WATCHED_HERE = {"watch_chain", "rollback_ranker", "send_audience", "measure_mailing"}
 
 needs_inotify = pytest.mark.skipif(not IS_SUPPORTED, reason="only Linux tells what was opened")
 
@@ -81,13 +81,19 @@ def test_no_step_of_the_chain_opened_the_truth(loaded: Settings) -> None:
 
 @needs_inotify
 def test_nothing_outside_the_chain_opens_the_truth(shop: Path, loaded_copy: Settings) -> None:
-    from tasks import rollback_ranker, watch_chain
+    from tasks import measure_mailing, rollback_ranker, send_audience, watch_chain
 
+    wanted = Mailings(segment="clothes_buyers", mailing="watched", audience_size=5, chosen_by="a")
+    asked = loaded_copy.model_copy(update={"mailings": wanted})
     with watched(shop.parent / "truth") as opened:
         with suppress(VitrinaError):
             watch_chain.judge_day(LAST, loaded_copy)
         with suppress(VitrinaError):
             rollback_ranker.roll_back(LAST, loaded_copy)
+        for step in send_audience.STEPS:
+            with suppress(VitrinaError):
+                step.run(LAST, asked)
+        measure_mailing.measure(LAST, loaded_copy)
         status.statuses(Lake(loaded_copy), [LAST])
         html(build(LAST, loaded_copy))
     assert opened == set()

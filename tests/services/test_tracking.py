@@ -165,7 +165,7 @@ def test_a_days_pictures_reach_its_runs(loaded_copy: Settings) -> None:
     for run in client.search_runs(names):
         stored |= {file.path for file in client.list_artifacts(run.info.run_id)}
         metrics |= set(run.data.metrics)
-    assert {"data_checks.png", "within-listing.png", "logistic.png"} <= stored
+    assert {"data_checks.png", "logistic.png"} <= stored
     assert any(name.startswith("check/events/") for name in metrics)
     assert any(name.startswith("steadiness") for name in metrics)
 
