@@ -207,7 +207,7 @@ def land(shop: Shop, day: date, events: pl.DataFrame, settings: Settings) -> Non
 
 
 def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[str, float]]:
-    """Return each shelf's E-NDCG@60 by arm, and what the guards did to the boost."""
+    """Return each shelf's E-NDCG@60 by arm and its group, and what the guards did to the boost."""
     today = morning(shop, pl.DataFrame(schema=SCHEMA))
     known = known_on(Lake(settings), shop.next_day - timedelta(days=1), settings)
     rows, told = None, dict[str, float]()
@@ -226,7 +226,9 @@ def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[st
     judged = whole.join(truth.select(c.LISTING_ID, c.ITEM_ID, GAIN), on=[c.LISTING_ID, c.ITEM_ID])
     judged = judged.rename({c.LISTING_ID: c.GROUP_ID})
     judged = judged.with_columns(tie_breaks(judged))
-    return ndcg_by_group(judged, list(ORDERS), CUTOFF, GAIN), told
+    ndcg = ndcg_by_group(judged, list(ORDERS), CUTOFF, GAIN)
+    groups = judged.select(c.GROUP_ID, c.CATEGORY_GROUP).unique(c.GROUP_ID)
+    return ndcg.join(groups, on=c.GROUP_ID, maintain_order="left"), told
 
 
 def outcomes(shop: Shop, settings: Settings) -> pl.DataFrame:
@@ -288,8 +290,11 @@ def tried(world: str, seed: int) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, 
 
 
 def note(bench: Bench, name: str, rows: pl.DataFrame, columns: list[str]) -> None:
-    """Record columns, and how far each lies above the first, in `all`, `warm` and `cold`."""
+    """Record columns, and how far each lies above the first: all, warm, cold, and by group."""
     cuts = {ALL: rows, WARM: rows.filter("is_warm"), COLD: rows.filter(~pl.col("is_warm"))}
+    if c.CATEGORY_GROUP in rows.columns:
+        groups = rows.sort(c.CATEGORY_GROUP).group_by(c.CATEGORY_GROUP, maintain_order=True)
+        cuts |= {str(key): mine for (key,), mine in groups}
     for cut, mine in cuts.items():
         bench.note(**{f"{name}/{cut}/rows": mine.height})
         bench.intervals(f"{name}/{cut}", intervals(mine, columns, DRAWS, seed=0))

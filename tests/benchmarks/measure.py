@@ -32,7 +32,7 @@ def asked(
 
     `more` are a benchmark's own options, each with what argparse wants to know of it.
 
-    Figures that are quoted use seeds that were never used while developing. Spent: below 30, and 41
+    Figures that are quoted use seeds that were never used while developing. Spent: below 31, and 41
     to 43, on which the marginals were looked at before the last change of the default world.
     """
     parser = argparse.ArgumentParser()
