@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable
 from datetime import date
@@ -130,5 +131,17 @@ def list_settings(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
+def piped() -> int:
+    """Run `main`; whoever reads may stop early, as `| head` does."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # At its end Python flushes again, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped())

@@ -15,7 +15,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.errors import ContractViolation
+from tasks.errors import ContractViolation, InputNotReady
 from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.contracts import Table
 from tasks.lake.engines import Value
@@ -63,6 +63,7 @@ def choose(day: date, settings: Settings) -> dict[str, Any]:
     """Return the choice if it is one that may be made; nothing where a decision stands.
 
     Raises:
+        ContractViolation: nobody says who chose.
         WrongAnswer: it is out of range, or nobody is left.
     """
     segment, mailing = asked(settings)
@@ -70,6 +71,7 @@ def choose(day: date, settings: Settings) -> dict[str, Any]:
     if stored.decision(lake, day, segment.name, mailing):
         return {}
     audience_of(lake, day, settings)
+    refuse_nobody(options.chosen_by)
     at = options.chosen_at or stored.now()
     return {
         c.THRESHOLD: options.threshold,
@@ -90,6 +92,7 @@ def write_audience(day: date, settings: Settings) -> dict[str, Any]:
     lake = Lake(settings)
     if found := stored.decision(lake, day, segment.name, mailing):
         return counts(found) | {NOTE: f"decided before, nothing changed: {stored.told(found)}"}
+    refuse_nobody(settings.mailings.chosen_by)
     audience = audience_of(lake, day, settings)
     write_people(lake, day, stored.people(audience, segment.name, mailing))
     row = decision_row(audience, settings)
@@ -141,6 +144,11 @@ def card_of(lake: Lake, day: date, segment: str) -> pl.DataFrame:
     """
     refuse_superseded(lake, day, segment)
     card = lake.read_day(THRESHOLD_CARDS, day, segment)
+    if card.is_empty():
+        raise InputNotReady(
+            f"{segment} has no card of {day}, a day before history; choose a day that"
+            " score_lookalikes has scored; nothing was sent"
+        )
     verdict, reason = card.row(0, named=True)["verdict"], card.row(0, named=True)[c.REASON]
     if verdict != OFFERED:
         raise ContractViolation(
@@ -215,15 +223,15 @@ def write_people(lake: Lake, day: date, people: pl.DataFrame) -> None:
         )
 
 
-def decision_row(audience: Audience, settings: Settings) -> pl.DataFrame:
-    """Return the AUDIENCE_DECISIONS row of the settings' choice.
-
-    Raises:
-        ContractViolation: nobody says who chose.
-    """
-    options = settings.mailings
-    if not options.chosen_by:
+def refuse_nobody(chosen_by: str) -> None:
+    """Raise ContractViolation where nobody says who chose."""
+    if not chosen_by:
         raise ContractViolation("say who chose: VITRINA_MAILINGS__CHOSEN_BY; nothing was sent")
+
+
+def decision_row(audience: Audience, settings: Settings) -> pl.DataFrame:
+    """Return the AUDIENCE_DECISIONS row of the settings' choice."""
+    options = settings.mailings
     return stored.decided(
         audience,
         lookalike_segment=options.segment,

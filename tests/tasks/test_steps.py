@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -183,3 +185,13 @@ def test_a_full_disk_is_one_line_and_exit_code_1(
 
 def test_a_step_is_named_after_its_function() -> None:
     assert Step(run_dag).name == "run_dag"
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    # More lines than a pipe holds, so that the command does write into a closed one.
+    many = "from tasks import __main__ as m; m.main = lambda: print('line\\n' * 100_000) or 0;"
+    command = f'"{sys.executable}" -c "{many} import sys; sys.exit(m.piped())" | head -1'
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "line\n", "")

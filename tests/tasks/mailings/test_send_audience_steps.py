@@ -6,7 +6,7 @@ import json
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -222,8 +222,15 @@ def test_a_wrong_answer_writes_nothing(told: Told) -> None:
 
 
 def test_a_choice_without_a_name_is_refused(told: Told) -> None:
-    with pytest.raises(ContractViolation, match="say who chose"):
-        write_audience(DAY, told(chosen_by=""))
+    for step in (choose, write_audience):
+        with pytest.raises(ContractViolation, match="say who chose"):
+            step(DAY, told(chosen_by=""))
+    assert stored(told(), AUDIENCES).is_empty()
+
+
+def test_a_day_before_history_has_no_card(told: Told) -> None:
+    with pytest.raises(InputNotReady, match="has no card of 2020-01-01, a day before history"):
+        prepare(date(2020, 1, 1), told())
     assert stored(told(), AUDIENCE_DECISIONS).is_empty()
 
 
