@@ -39,10 +39,10 @@ def python_environment() -> dict[str, str]:
 def small_home(
     tmp_path_factory: pytest.TempPathFactory, python_environment: dict[str, str]
 ) -> Path:
-    """Three days of a tiny shop, their features built on DuckDB."""
+    """Three days of a small shop, their features built on DuckDB."""
     home = tmp_path_factory.mktemp("small")
     environment = python_environment | {"VITRINA_HOME": str(home)}
-    size = ["--days", "3", "--last-day", "2026-03-02", "--size", "400", "--items", "200"]
+    size = ["--days", "3", "--last-day", "2026-03-02", "--size", "2500", "--items", "200"]
     tasks(["simulate", *size, "--world", "lively"], environment)
     for step in ("ingest", "count_interactions"):
         for day in ("2026-02-28", "2026-03-01", "2026-03-02"):
