@@ -75,7 +75,7 @@ def _there_is(lists: pl.DataFrame, user: str, listing: str | None) -> str:
     if lists.is_empty():
         return f"{asked}: the day has no whole list at all"
     count, example = lists[c.GROUP_ID].n_unique(), lists.sort(c.GROUP_ID).row(0, named=True)
-    return f"{asked}; there are {count:,}, as {example[c.GROUP_ID]} of {example[c.USER_ID]}"
+    return f"{asked}; there are {count:,}, such as {example[c.GROUP_ID]} of {example[c.USER_ID]}"
 
 
 def explanation(

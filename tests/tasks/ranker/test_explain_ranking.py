@@ -78,8 +78,8 @@ def test_without_positions_the_order_before_is_the_segments(
 @pytest.mark.parametrize(
     ("user", "listing", "told"),
     [
-        ("nobody", None, "no whole list of nobody; there are 360, as g00000 of u00"),
-        ("u07", "g00000", "no whole list g00000 of u07; there are 5, as g00007 of u07"),
+        ("nobody", None, "no whole list of nobody; there are 360, such as g00000 of u00"),
+        ("u07", "g00000", "no whole list g00000 of u07; there are 5, such as g00007 of u07"),
     ],
 )
 def test_a_list_that_is_not_there_names_one_that_is(
