@@ -1,19 +1,19 @@
 """Train the candidate generators and write the items that each proposes to each active customer.
 
 - **Reads** events up to the day, items, item_attributes, user_sequences, item_features.
-- **Writes** candidates, heldout_candidates, candidate_metrics, item_embeddings, user_embeddings; a model version per generator.
+- **Writes** candidates, heldout_candidates, heldout_ranks, candidate_metrics, candidate_blend, item_embeddings, user_embeddings; a model version per generator.
 - **Users** retrain_ranker, the ranking service, the release.
 - **Runs** after build_features, for the same day. Normal: 6 minutes.
 
 Tasks: **list_generators** lists those that train today (none: superseded), **train_generator** trains and measures one,
-**publish_candidates** checks what was written and wakes retrain_ranker.
+**publish_candidates** checks what was written, chooses the blend's quotas and wakes retrain_ranker, also when single generators failed.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | a day of events or features is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
 | `ContractViolation` | candidates or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
-| `QualityGateFailed` | a generator is degenerate | do not clear; the newest candidates that passed stay in use |
+| `QualityGateFailed` | of a generator: it fell below its floor against popularity and wrote nothing, the page says degraded; of publish_candidates: fewer than `VITRINA_CANDIDATES__MIN_SOURCES` have candidates, and the chain stops | look at its metrics in MLflow, clear when the cause is gone; until then its newest candidates stay in use |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | lower the generator's epochs in the settings, then clear |
@@ -69,8 +69,8 @@ def train_candidates() -> None:
     def train_generator(generator: str, **context: object) -> object:
         return run_step(context, generator)
 
-    # With nothing to map over the tasks above are skipped; the event must still go out.
-    @task(trigger_rule="none_failed", outlets=[CANDIDATES])
+    # Tasks above may be skipped (nothing to map over) or fail; the event must still go out.
+    @task(trigger_rule="all_done", outlets=[CANDIDATES])
     def publish_candidates(**context: object) -> object:
         return run_step(context)
 

@@ -1,14 +1,17 @@
 """Candidate generators: fit, judge on a time split, list the top k for active users.
 
 Each generator is fitted twice: on what was known `holdout_days` ago, to be judged by what users
-did since, and on all that is known, to make the lists that are written. A superseded day that
-trains because later listings need its lists (one in seven) is not judged: nobody reads its metrics.
+did since, and on all that is known, to make the lists that are written. One that falls below its
+floor writes nothing and fails; readers take its newest lists, and the others' go on. A superseded
+day that trains because later listings need its lists (one in seven) is not judged: nobody reads its
+metrics.
 """
 
 from __future__ import annotations
 
 import logging
 from datetime import date, timedelta
+from typing import NamedTuple
 
 import polars as pl
 
@@ -17,37 +20,62 @@ from tasks import tracking
 from tasks.candidates import BASELINES, GENERATORS
 from tasks.candidates.blend import interleaved
 from tasks.candidates.evaluation import ALL, CUTS, TIME, Split, time_split
-from tasks.candidates.fitting import YARDSTICK, Offer, fitted, heldout_lists, judged, offered
-from tasks.candidates.generator import Known
+from tasks.candidates.fitting import (
+    YARDSTICK,
+    Lists,
+    Offer,
+    fitted,
+    heldout_lists,
+    judged,
+    offered,
+)
+from tasks.candidates.generator import Generator, Known
 from tasks.candidates.interactions import active, known_earlier, known_on
 from tasks.candidates.logged import log_model
-from tasks.candidates.picture import metrics_picture
-from tasks.errors import QualityGateFailed
+from tasks.candidates.picture import blend_picture, metrics_picture
+from tasks.candidates.quotas import blend
+from tasks.candidates.registered import model_name
+from tasks.candidates.serving import Shelf, ranks_of
+from tasks.candidates.sources import degraded
+from tasks.errors import ContractViolation, QualityGateFailed
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
+    CANDIDATE_BLEND,
     CANDIDATE_METRICS,
     CANDIDATES,
     HELDOUT_CANDIDATES,
+    HELDOUT_RANKS,
     ITEM_EMBEDDINGS,
     USER_EMBEDDINGS,
 )
+from tasks.seeds import seed_of
 from tasks.settings import Candidates, Settings
 from tasks.steps import Step
 from tasks.training import is_weekly, superseded_by
 
 log = logging.getLogger(__name__)
 
-PARTS = (CANDIDATES, HELDOUT_CANDIDATES, CANDIDATE_METRICS, ITEM_EMBEDDINGS, USER_EMBEDDINGS)
-JUDGEMENTS = (CANDIDATE_METRICS, HELDOUT_CANDIDATES)
+JUDGEMENTS = (CANDIDATE_METRICS, HELDOUT_CANDIDATES, HELDOUT_RANKS)
+PARTS = (CANDIDATES, *JUDGEMENTS, ITEM_EMBEDDINGS, USER_EMBEDDINGS)
+FLOOR_METRIC = "ndcg@10"
 UNION = "union"
 
 
 def list_generators(day: date, settings: Settings) -> list[str]:
-    """Return the generators to train: all of them, or none on a day that does not train."""
+    """Return the generators to train: those of the settings, or none on a day that does not train.
+
+    Raises:
+        ContractViolation: the settings name one that the registry does not have.
+    """
+    chosen = settings.candidates.generators
+    if unknown := [name for name in chosen if name not in GENERATORS]:
+        raise ContractViolation(
+            f"no generator {', '.join(unknown)}; there are {', '.join(GENERATORS)}"
+        )
     newer = superseded_by(Lake(settings), day)
     if newer is None or is_weekly(day):
-        return list(GENERATORS)
+        return list(chosen)
     log.info("%s is not trained: superseded by %s", day, newer)
     return []
 
@@ -59,10 +87,12 @@ def train_generator(day: date, settings: Settings, key: str) -> dict[str, int]:
     if gap := too_few(known, settings.candidates):
         log.warning("%s: %s; empty parts are written", key, gap)
         return write_nothing(lake, day, key, gap, PARTS)
-    heldout = judge(lake, known, settings, key)
+    judgement = judged_on(lake, known, settings, key)
     generator = fitted(key, known, settings)
     requests = active(known, settings.candidates.active_days)
     rows = write_offer(lake, day, key, offered(generator, known, requests, settings))
+    heldout = write_judgement(lake, day, key, judgement)
+    track_training(generator, settings.candidates)
     log_model(settings, generator, known, live=superseded_by(lake, day) is None)
     return {**rows, "heldout_users": heldout, "active_users": requests.height}
 
@@ -70,16 +100,22 @@ def train_generator(day: date, settings: Settings, key: str) -> dict[str, int]:
 def publish_candidates(day: date, settings: Settings) -> int:
     """Refuse a day with too few sources; measure the union and the yardsticks."""
     lake = Lake(settings)
-    written = [name for name in lake.parts(CANDIDATES, day) if name in GENERATORS]
+    there = lake.parts(CANDIDATES, day)
+    written = [name for name in settings.candidates.generators if name in there]
     if not written:
         return supersede(lake, day)
     known = known_on(lake, day, settings.candidates)
     lists = pl.concat([lake.read_day(CANDIDATES, day, name) for name in written])
-    if not too_few(known, settings.candidates):
+    gap = too_few(known, settings.candidates)
+    if not gap:
         refuse_few(lists, settings.candidates)
-        if superseded_by(lake, day) is None:
-            measure_union(lake, known, settings, written)
-            picture_metrics(lake, day)
+    for line in degraded(lake, day):
+        log.warning("%s", line)
+    if newer := superseded_by(lake, day):
+        lake.supersede(CANDIDATE_BLEND, day, newer)
+    else:
+        measure_together(lake, known, settings, [] if gap else written)
+        picture_metrics(lake, day)
     return lists.height
 
 
@@ -104,25 +140,80 @@ def split_of(lake: Lake, known: Known, options: Candidates) -> Split | str:
     return split if split.requests.height else f"nobody did anything after {cut}"
 
 
-def judge(lake: Lake, known: Known, settings: Settings, key: str) -> int:
-    """Write the generator's metrics and held-out lists; return how many users were tested."""
-    day = known.through
-    if newer := superseded_by(lake, day):
-        for table in JUDGEMENTS:
-            lake.supersede(table, day, newer, key)
-        return 0
+class Judgement(NamedTuple):
+    """What a held-out fit came to: metrics, the lists behind them, and where it has each item."""
+
+    users: int
+    metrics: pl.DataFrame
+    lists: pl.DataFrame
+    ranks: pl.DataFrame
+
+
+def judged_on(lake: Lake, known: Known, settings: Settings, key: str) -> Judgement | str | date:
+    """Return what the generator is worth, why that cannot be told, or the day that supersedes.
+
+    Raises:
+        QualityGateFailed: it is below its floor.
+    """
+    if newer := superseded_by(lake, known.through):
+        return newer
     split = split_of(lake, known, settings.candidates)
     if isinstance(split, str):
         log.warning("%s: no metrics: %s", key, split)
         tracking.params({"no_metrics": split})
-        write_nothing(lake, day, key, split, JUDGEMENTS)
-        return 0
-    lists = heldout_lists(fitted(key, split.known, settings), split)
-    metrics = judged(lists, split, settings, fitted(YARDSTICK, split.known, settings))
-    lake.write_day(HELDOUT_CANDIDATES, day, lists[TIME], key)
-    write_metrics(lake, day, key, metrics)
+        return split
+    generator = fitted(key, split.known, settings)
+    lists = heldout_lists(generator, split)
+    metrics = judged(lists, split, settings, yardstick_lists(split, settings))
     track(metrics)
-    return split.requests.height
+    refuse_weak(generator, metrics)
+    return Judgement(split.requests.height, metrics, lists[TIME], heldout_ranks(generator, split))
+
+
+def heldout_ranks(generator: Generator, split: Split) -> pl.DataFrame:
+    """Return HELDOUT_RANKS rows: where the generator has what the test users touched later."""
+    protocol = split.protocols[0]
+    assert protocol.first_days is not None
+    shelf = Shelf(split.known.items, protocol.blocked)
+    return ranks_of(generator, split.requests, protocol.first_days, shelf)
+
+
+def refuse_weak(generator: Generator, metrics: pl.DataFrame) -> None:
+    """Refuse a generator that is surely below its floor.
+
+    Raises:
+        QualityGateFailed: the upper end of NDCG@10 is below `floor` times that of popularity.
+    """
+    whole = metrics.filter((pl.col(c.SLICE) == ALL) & (pl.col("protocol") == TIME))
+    rows = {row[c.METRIC]: row for row in whole.to_dicts()}
+    found, gain = rows[FLOOR_METRIC], rows[f"above_{YARDSTICK}:{FLOOR_METRIC}"]
+    popular = found[c.VALUE] - gain[c.VALUE]
+    if found[c.HIGH] < generator.floor * popular:
+        raise QualityGateFailed(
+            f"{generator.name}: {FLOOR_METRIC} {found[c.VALUE]:.4f} [{found[c.LOW]:.4f},"
+            f" {found[c.HIGH]:.4f}] is below {generator.floor:g} times popularity's {popular:.4f};"
+            " nothing was written, its newest lists stay in use"
+        )
+
+
+def write_judgement(lake: Lake, day: date, key: str, judgement: Judgement | str | date) -> int:
+    """Write metrics, held-out lists and ranks, or why there are none; return the test users."""
+    if isinstance(judgement, Judgement):
+        lake.write_day(HELDOUT_CANDIDATES, day, judgement.lists, key)
+        lake.write_day(HELDOUT_RANKS, day, judgement.ranks, key)
+        write_metrics(lake, day, key, judgement.metrics)
+        return judgement.users
+    if isinstance(judgement, str):
+        write_nothing(lake, day, key, judgement, JUDGEMENTS)
+        return 0
+    for table in JUDGEMENTS:
+        lake.supersede(table, day, judgement, key)
+    return 0
+
+
+def yardstick_lists(split: Split, settings: Settings) -> Lists:
+    """Return the lists of the generator that all others are set beside."""
+    return heldout_lists(fitted(YARDSTICK, split.known, settings), split)
 
 
 def write_metrics(lake: Lake, day: date, key: str, metrics: pl.DataFrame) -> None:
@@ -153,6 +244,15 @@ def track(metrics: pl.DataFrame) -> None:
     )
 
 
+def track_training(generator: Generator, options: Candidates) -> None:
+    """Log the training's curves and the parent that it started from, if any."""
+    for name, values in generator.curves().items():
+        for epoch, value in enumerate(values, 1):
+            tracking.metric(f"training/{name}", value, epoch)
+    if parent := generator.parent_version(options):
+        tracking.params({"parent": f"{model_name(generator.name)}/{parent}"})
+
+
 def write_offer(lake: Lake, day: date, key: str, offer: Offer) -> dict[str, int]:
     """Write lists and embeddings; return their row counts."""
     frames = {CANDIDATES: offer.lists, ITEM_EMBEDDINGS: offer.items, USER_EMBEDDINGS: offer.users}
@@ -168,8 +268,9 @@ def supersede(lake: Lake, day: date) -> int:
     newer = superseded_by(lake, day)
     if newer is None or is_weekly(day):
         raise QualityGateFailed(f"no generator wrote candidates for {day}")
+    lake.supersede(CANDIDATE_BLEND, day, newer)
     for table in PARTS:
-        for key in GENERATORS:
+        for key in lake.settings.candidates.generators:
             lake.supersede(table, day, newer, key)
     return 0
 
@@ -188,21 +289,41 @@ def refuse_few(lists: pl.DataFrame, options: Candidates) -> None:
         )
 
 
-def measure_union(lake: Lake, known: Known, settings: Settings, written: list[str]) -> None:
-    """Write metrics of the generators' interleaved lists, and of the yardsticks beside them."""
-    split = split_of(lake, known, settings.candidates)
+def measure_together(lake: Lake, known: Known, settings: Settings, written: list[str]) -> None:
+    """Write metrics of the yardsticks and of the generators together, and their blend."""
+    split = split_of(lake, known, settings.candidates) if written else "nothing was fitted"
     if isinstance(split, str):
+        lake.write_day(CANDIDATE_BLEND, known.through, CANDIDATE_BLEND.empty())
         return
-    day = known.through
+    measure_union(lake, split, settings, known.through, written)
+    measure_blend(lake, settings, known.through, written)
+
+
+def measure_union(
+    lake: Lake, split: Split, settings: Settings, day: date, written: list[str]
+) -> None:
+    """Write metrics of the generators' interleaved lists, and of the yardsticks beside them."""
     for name in BASELINES:
         lists = heldout_lists(fitted(name, split.known, settings), split)
-        write_metrics(lake, day, name, judged(lists, split, settings, None))
+        write_metrics(lake, day, name, judged(lists, split, settings))
     heldout = pl.concat([lake.read_day(HELDOUT_CANDIDATES, day, name) for name in written])
-    union = {TIME: interleaved(heldout, tuple(GENERATORS), max(CUTS))}
+    union = {TIME: interleaved(heldout, tuple(written), max(CUTS))}
     only = Split(split.known, split.requests, split.protocols[:1])
-    metrics = judged(union, only, settings, fitted(YARDSTICK, split.known, settings))
+    metrics = judged(union, only, settings, yardstick_lists(only, settings))
     write_metrics(lake, day, UNION, metrics)
     track(metrics)
+
+
+def measure_blend(lake: Lake, settings: Settings, day: date, written: list[str]) -> None:
+    """Choose quotas by marginal recall; write and log recall of each source and of the blend."""
+    ranks = pl.concat([lake.read_day(HELDOUT_RANKS, day, name) for name in written])
+    options, seed = settings.candidates, seed_of(settings, "candidate_blend")
+    found = blend(ranks, written, options.bootstraps, seed)
+    lake.write_day(CANDIDATE_BLEND, day, found)
+    for budget, source, recall in found.select("budget", "source", "recall").iter_rows():
+        tracking.metric(f"blend/{source}_recall_at_{budget}", recall)
+    if tracking.run_id():
+        tracking.figure("blend.png", blend_picture(found))
 
 
 def picture_metrics(lake: Lake, day: date) -> None:

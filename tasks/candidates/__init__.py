@@ -1,7 +1,8 @@
 """Candidate generators: who each one is, in one registry.
 
-To add one, write `tasks/candidates/<name>.py` with a subclass of `Generator` and name it here.
-Modules load on demand, so that naming the generators does not load torch.
+To add one, write `tasks/candidates/<name>.py` with a subclass of `Generator` and name it here. It
+trains every night once `VITRINA_CANDIDATES__GENERATORS` names it too. Modules load on demand, so
+that naming the generators does not load torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ GENERATORS: dict[str, str] = {
     "ease": "tasks.candidates.ease:Ease",
     "lightfm": "tasks.candidates.lightfm:LightFM",
     "sasrec": "tasks.candidates.sasrec:SASRec",
+    "item_neighbours": "tasks.candidates.item_neighbours:ItemNeighbours",
+    "new_items": "tasks.candidates.new_items:NewItems",
+    "lightfm_bpr": "tasks.candidates.lightfm:LightFMBPR",
 }
 BASELINES: dict[str, str] = {
     "popular_7d": "tasks.candidates.popular:PopularOfWeek",

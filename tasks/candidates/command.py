@@ -12,9 +12,11 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import BASELINES, GENERATORS
+from tasks.candidates.beyond import COVERAGE, DIVERSITY, NOVELTY, POPULAR_SHARE, SERENDIPITY
 from tasks.candidates.evaluation import ALL, LEAVE_ONE_OUT, TIME, Split, time_split
-from tasks.candidates.fitting import fitted, heldout_lists, judged
+from tasks.candidates.fitting import YARDSTICK, Lists, fitted, heldout_lists, judged
 from tasks.candidates.generator import Known
+from tasks.candidates.memory import forget_peak, peak_gb
 from tasks.candidates.outside import (
     Naming,
     catalogue_of,
@@ -24,19 +26,45 @@ from tasks.candidates.outside import (
     read_table,
 )
 from tasks.errors import ContractViolation
-from tasks.settings import Settings
+from tasks.settings import SASRecOptions, Settings
 
-SHOWN = ("recall@10", "ndcg@10", "recall@20", "ndcg@20", "recall@60", "ndcg@60")
+SHOWN = (
+    *("recall@10", "hit_rate@10", "ndcg@10", "mrr@10", "ndcg@20", "recall@60", "ndcg@60"),
+    *(COVERAGE, NOVELTY, DIVERSITY, POPULAR_SHARE, SERENDIPITY),
+)
 WITH_INTERVAL = "ndcg@10"
+NEXT_ITEM: dict[str, object] = {
+    "width": 128,
+    "length": 100,
+    "horizon": 1,
+    "blocks": 2,
+    "heads": 2,
+    "dropout": 0.3,
+    "epochs": 60,
+    "patience": 5,
+    "min_steps": 1,
+    "batch": 128,
+    "learning_rate": 0.001,
+}
+"""SASRec's settings where leave-one-out asks for the next item of a long history: the defaults are
+a shop's, whose lists are for days. What somebody has set stays as it is set."""
+
+
+class Cost(NamedTuple):
+    """What a generator took; the peak is that of the whole process meanwhile."""
+
+    fit_seconds: float
+    list_seconds: float
+    peak_gb: float
 
 
 class Result(NamedTuple):
-    """One generator's metrics and seconds."""
+    """One generator's lists by protocol, its metrics, and what it took."""
 
     name: str
+    lists: Lists
     metrics: pl.DataFrame
-    fit_seconds: float
-    list_seconds: float
+    cost: Cost
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +80,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, help="epochs of SASRec")
     parser.add_argument("--holdout-days", type=int, help="protocol time: last days to predict")
     parser.add_argument(
-        "--learn-penultimate",
-        action="store_true",
-        help="protocol loo: learn from every item but the last",
+        "--save-lists", type=Path, help="file for the ranked lists: .parquet or .csv"
+    )
+    parser.add_argument(
+        "--validation-users",
+        type=int,
+        help="protocol loo: hold the item before the last out for so many users; default: all",
     )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> None:
-    """Print one row per generator and protocol."""
+    """Print one row per generator and protocol; save the whole table, and the lists if asked."""
     names = [*args.generators.split(","), *BASELINES]
     if unknown := [name for name in names if name not in GENERATORS | BASELINES]:
         raise ContractViolation(f"no generator {unknown[0]!r}; there are {', '.join(GENERATORS)}")
@@ -69,8 +100,21 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     interactions = interactions_of(read_table(args.data), naming)
     split = split_of(known_of(interactions, catalogue_of(interactions, features)), args, settings)
     print(heading(split))
+    yardstick = heldout_lists(fitted(YARDSTICK, split.known, settings), split)
+    table = settings.home / "evaluations" / f"{args.data.stem}-{args.protocol}.csv"
+    results = []
     for name in names:
-        print(lines(evaluated(name, split, settings)), flush=True)
+        results.append(evaluated(name, split, settings, yardstick))
+        print(lines(results[-1]), flush=True)
+        # After each, so that hours of training are not lost with what comes after.
+        write_table(table, table_of(results))
+        if args.save_lists:
+            write_table(args.save_lists, ranked_lists(results))
+    print(f"every metric and slice: {table}")
+    if args.save_lists:
+        beside = args.save_lists.with_name(f"truth-{args.save_lists.name}")
+        write_table(beside, truth_of(split))
+        print(f"ranked lists: {args.save_lists}; what they are judged by: {beside}")
 
 
 def adapted(
@@ -78,9 +122,10 @@ def adapted(
 ) -> Settings:
     """Return the settings with what the call says: epochs, holdout, the features' columns."""
     options = settings.candidates
-    told: dict[str, object] = {}
+    sasrec = for_protocol(options.sasrec, args.protocol)
+    told: dict[str, object] = {"sasrec": sasrec}
     if args.epochs:
-        told["sasrec"] = options.sasrec.model_copy(update={"epochs": args.epochs})
+        told["sasrec"] = sasrec.model_copy(update={"epochs": args.epochs})
     if args.holdout_days:
         told["holdout_days"] = args.holdout_days
     if features is not None:
@@ -88,10 +133,18 @@ def adapted(
     return settings.model_copy(update={"candidates": options.model_copy(update=told)})
 
 
+def for_protocol(sasrec: SASRecOptions, protocol: str) -> SASRecOptions:
+    """Return SASRec's settings for what the protocol asks."""
+    if protocol != LEAVE_ONE_OUT:
+        return sasrec
+    unset = {name: told for name, told in NEXT_ITEM.items() if name not in sasrec.model_fields_set}
+    return sasrec.model_copy(update=unset)
+
+
 def split_of(known: Known, args: argparse.Namespace, settings: Settings) -> Split:
     """Return the split that the call asks for."""
     if args.protocol == LEAVE_ONE_OUT:
-        return leave_one_out(known, args.learn_penultimate)
+        return leave_one_out(known, args.validation_users)
     if not args.time:
         raise ContractViolation("protocol time needs the column of the time (--time)")
     cut = known.through - timedelta(days=settings.candidates.holdout_days)
@@ -100,26 +153,34 @@ def split_of(known: Known, args: argparse.Namespace, settings: Settings) -> Spli
     return time_split(then, known.interactions, settings.candidates)
 
 
-def evaluated(name: str, split: Split, settings: Settings) -> Result:
-    """Fit, list and judge one generator, with the seconds of the first two."""
+def evaluated(name: str, split: Split, settings: Settings, yardstick: Lists) -> Result:
+    """Fit, list and judge one generator, with the seconds and the peak memory of the first two."""
+    forget_peak()
     started = time.monotonic()
     generator = fitted(name, split.known, settings)
     fit = time.monotonic()
     lists = heldout_lists(generator, split)
-    listed = time.monotonic()
-    return Result(name, judged(lists, split, settings, None), fit - started, listed - fit)
+    cost = Cost(fit - started, time.monotonic() - fit, peak_gb())
+    return Result(name, lists, judged(lists, split, settings, yardstick), cost)
 
 
 def heading(split: Split) -> str:
-    """Return what was split, and the names of the columns."""
+    """Return what was split, how ties are broken, and the names of the columns."""
     known = split.known
     told = (
         f"{known.interactions.height:,} interactions learned, {len(known.item_ids()):,} items,"
         f" {split.requests.height:,} test users, {len(split.warm):,} of them with a history"
     )
-    columns = "".join(f"{metric:>11}" for metric in SHOWN)
+    ties = "equal scores: the smaller item id first; equal times: the order of the file"
+    columns = "".join(f"{metric:>{width(metric)}}" for metric in SHOWN)
     spread = f"{WITH_INTERVAL} 95%"
-    return f"{told}\n{'generator':<12}{'protocol':<10}{columns}  {spread:<16} fit s list s"
+    costs = f"{'fit s':>8}{'list s':>8}{'peak GB':>8}"
+    return f"{told}\n{ties}\n{'generator':<17}{'protocol':<10}{columns}  {spread:<16}{costs}"
+
+
+def width(metric: str) -> int:
+    """Return how wide the metric's column is."""
+    return max(10, len(metric) + 2)
 
 
 def lines(result: Result) -> str:
@@ -128,8 +189,53 @@ def lines(result: Result) -> str:
     rows = []
     for protocol in whole["protocol"].unique(maintain_order=True):
         of = {row[c.METRIC]: row for row in whole.filter(pl.col("protocol") == protocol).to_dicts()}
-        values = "".join(f"{of[metric][c.VALUE]:>11.4f}" for metric in SHOWN)
+        values = "".join(
+            f"{of[metric][c.VALUE] if metric in of else float('nan'):>{width(metric)}.4f}"
+            for metric in SHOWN
+        )
         spread = f"{of[WITH_INTERVAL][c.LOW]:.4f}..{of[WITH_INTERVAL][c.HIGH]:.4f}"
-        seconds = f"{result.fit_seconds:>6.1f} {result.list_seconds:>6.1f}"
-        rows.append(f"{result.name:<12}{protocol:<10}{values}  {spread:<16}{seconds}")
+        cost = result.cost
+        costs = f"{cost.fit_seconds:>8.1f}{cost.list_seconds:>8.1f}{cost.peak_gb:>8.2f}"
+        rows.append(f"{result.name:<17}{protocol:<10}{values}  {spread:<16}{costs}")
     return "\n".join(rows)
+
+
+def table_of(results: list[Result]) -> pl.DataFrame:
+    """Return every metric of every slice, with what the generator cost."""
+    return pl.concat(
+        result.metrics.select(
+            pl.lit(result.name).alias(c.GENERATOR),
+            pl.all(),
+            *(pl.lit(value).alias(name) for name, value in result.cost._asdict().items()),
+        )
+        for result in results
+    )
+
+
+def ranked_lists(results: list[Result]) -> pl.DataFrame:
+    """Return `generator, protocol, user_id, item_id, score, rank` of everything that was judged."""
+    key = (c.USER_ID, c.ITEM_ID, c.SCORE, c.RANK)
+    return pl.concat(
+        lists.select(
+            pl.lit(result.name).alias(c.GENERATOR), pl.lit(protocol).alias("protocol"), *key
+        )
+        for result in results
+        for protocol, lists in result.lists.items()
+    )
+
+
+def truth_of(split: Split) -> pl.DataFrame:
+    """Return `protocol, user_id, item_id`: what the lists are judged by."""
+    return pl.concat(
+        protocol.truth.select(pl.lit(protocol.name).alias("protocol"), c.USER_ID, c.ITEM_ID)
+        for protocol in split.protocols
+    )
+
+
+def write_table(path: Path, rows: pl.DataFrame) -> None:
+    """Write a Parquet file, or CSV where the name ends so."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        rows.write_csv(path)
+    else:
+        rows.write_parquet(path)

@@ -22,7 +22,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tasks import columns as c
-from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests
+from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests, Run
 from tasks.settings import Candidates
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,12 @@ class Ease(Generator):
         self._half_life_days = half_life_days
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Solve for B over the most touched items."""
         item_ids = most_touched(known.interactions, options.ease.max_items)
         half_life = options.ease.half_life_days
         everyone = Requests(known.through, known.users, known.interactions)
-        with threadpool_limits(threads):
+        with threadpool_limits(run.threads):
             matrix = touched(everyone, item_ids, half_life)
             weights = closed_form(matrix, options.ease.regularisation)
         return cls(item_ids, weights, half_life)

@@ -4,9 +4,11 @@ hits@k     = items of the user's later ones among the first k of the list
 recall@k   = hits@k / later items;  hit_rate@k = 1 if hits@k > 0
 ndcg@k     = sum over hits of 1 / log2(rank + 1), over the same sum for min(k, later items) hits
              at ranks 1, 2, ... (gain 1 an item; Jaervelin and Kekaelaeinen, 2002)
+mrr@k      = 1 / rank of the first hit, if that is at most k
 
-Every user with a later item counts, one without a list with 0. Intervals: 95% percentile
-bootstrap over users. Slices: warm users have a history, cold ones do not.
+Every user with a later item counts, one without a list with 0. Ties of scores went to the smaller
+item id when the lists were cut. Intervals: 95% percentile bootstrap over users. Slices: warm users
+have a history, cold ones do not; warm ones also by how many interactions it holds.
 """
 
 from __future__ import annotations
@@ -24,19 +26,26 @@ from tasks.candidates.serving import bought, recommend, seen
 from tasks.settings import Candidates
 
 CUTS = (10, 20, 60)
-METRICS = tuple(f"{name}@{k}" for name in ("recall", "hit_rate", "ndcg") for k in CUTS)
+METRICS = tuple(f"{name}@{k}" for name in ("recall", "hit_rate", "ndcg", "mrr") for k in CUTS)
 ALL, WARM, COLD = "all", "warm", "cold"
+HISTORY = "history"
+LENGTHS = {f"{HISTORY} 1-4": 1, f"{HISTORY} 5-19": 5, f"{HISTORY} 20-49": 20, f"{HISTORY} 50+": 50}
+"""Slices of warm users by the fewest interactions in them."""
 TIME, TIME_NEW, LEAVE_ONE_OUT = "time", "time_new", "loo"
 PERCENT = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What counts as right: pairs `user_id, item_id`, and pairs that no list may hold."""
+    """What counts as right: pairs `user_id, item_id`, and pairs that no list may hold.
+
+    `first_days` has the pairs with `first_day`, where time is told.
+    """
 
     name: str
     truth: pl.DataFrame
     blocked: pl.DataFrame
+    first_days: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +68,15 @@ def time_split(then: Known, later: pl.DataFrame, options: Candidates) -> Split:
     `time` counts every item touched later, with the filters of production. `time_new` counts only
     items the user never touched before, and no list holds what was touched: discovery.
     """
-    truth = seen(later.filter(pl.col(c.TS).dt.date() > then.through))
+    happened = later.filter(pl.col(c.TS).dt.date() > then.through)
+    truth, first = seen(happened), pl.col(c.TS).dt.date().min().alias("first_day")
+    first_days = happened.group_by(c.USER_ID, c.ITEM_ID).agg(first).sort(c.USER_ID, c.ITEM_ID)
     requests = requests_of(then, truth[c.USER_ID])
     touched = seen(requests.histories)
     fresh = truth.join(touched, on=(c.USER_ID, c.ITEM_ID), how="anti", maintain_order="left")
     once = bought(requests.histories, then.items, options.repeatable)
-    return Split(then, requests, (Protocol(TIME, truth, once), Protocol(TIME_NEW, fresh, touched)))
+    whole = Protocol(TIME, truth, once, first_days)
+    return Split(then, requests, (whole, Protocol(TIME_NEW, fresh, touched)))
 
 
 def lists_of(generator: Generator, split: Split, protocol: Protocol) -> pl.DataFrame:
@@ -85,6 +97,10 @@ def user_metrics(lists: pl.DataFrame, truth: pl.DataFrame, warm: pl.Series) -> p
             (pl.col(f"hits_{k}") / pl.col("later")).alias(f"recall@{k}"),
             (pl.col(f"hits_{k}") > 0).cast(pl.Float64).alias(f"hit_rate@{k}"),
             pl.Series(f"ndcg@{k}", _ndcg(gains, k, ideal)),
+            pl.when(pl.col("first").is_between(1, k))
+            .then(1 / pl.col("first"))
+            .otherwise(0.0)
+            .alias(f"mrr@{k}"),
         )
     ]
     group = (
@@ -101,7 +117,26 @@ def _gains(hits: pl.DataFrame) -> pl.DataFrame:
     return ranked.group_by(c.USER_ID, maintain_order=True).agg(
         *(near[k].sum().alias(f"hits_{k}") for k in CUTS),
         *(pl.col("gain").filter(near[k]).sum().alias(f"gain_{k}") for k in CUTS),
+        pl.col(c.RANK).min().alias("first"),
     )
+
+
+def hits_at(lists: pl.DataFrame, truth: pl.DataFrame, k: int) -> pl.DataFrame:
+    """Return `user_id, share`: of each user's later items, those among the first k of the list."""
+    found = lists.filter(pl.col(c.RANK) <= k).select(c.USER_ID, c.ITEM_ID, pl.lit(1.0).alias("hit"))
+    joined = truth.join(found, on=(c.USER_ID, c.ITEM_ID), how="left")
+    share = pl.col("hit").fill_null(0.0).mean().alias("share")
+    return joined.group_by(c.USER_ID).agg(share).sort(c.USER_ID)
+
+
+def by_history(users: pl.DataFrame, histories: pl.DataFrame) -> pl.DataFrame:
+    """Return the users with `history`: the slice of how many interactions each has, if any."""
+    counts = histories.group_by(c.USER_ID).len("touches")
+    name = pl.lit(None, pl.String)
+    for label, fewest in LENGTHS.items():
+        name = pl.when(pl.col("touches") >= fewest).then(pl.lit(label)).otherwise(name)
+    found = users.join(counts, on=c.USER_ID, how="left", maintain_order="left")
+    return found.with_columns(name.alias(HISTORY)).drop("touches")
 
 
 def _discount(ranks: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -115,10 +150,11 @@ def _ndcg(gains: pl.DataFrame, k: int, ideal: NDArray[np.float64]) -> NDArray[np
 
 
 def summary(users: pl.DataFrame, protocol: str, bootstraps: int, seed: int) -> pl.DataFrame:
-    """Return `protocol, slice, metric, value, low, high` over all users, warm and cold ones.
+    """Return `protocol, slice, metric, value, low, high` over all users and each slice of them.
 
     Args:
-        users: `user_id, slice` and any number of metrics, one row per user.
+        users: `user_id, slice`, any number of metrics, and `history` if that is to slice too; one
+            row per user.
         protocol: what the rows are labelled with.
         bootstraps: resamples of users behind an interval.
         seed: of the resamples; the same seed draws the same users for every generator.
@@ -126,6 +162,8 @@ def summary(users: pl.DataFrame, protocol: str, bootstraps: int, seed: int) -> p
     slices = [(ALL, users)] + [
         (name, users.filter(pl.col(c.SLICE) == name)) for name in (WARM, COLD)
     ]
+    if HISTORY in users.columns:
+        slices += [(name, users.filter(pl.col(HISTORY) == name)) for name in LENGTHS]
     tables = [_summary_of(part, name, bootstraps, seed) for name, part in slices if part.height]
     return pl.concat([pl.DataFrame(schema=_SUMMARY), *tables]).select(
         pl.lit(protocol).alias("protocol"), pl.all()
@@ -144,7 +182,7 @@ _SUMMARY = pl.Schema(
 
 
 def _summary_of(users: pl.DataFrame, name: str, bootstraps: int, seed: int) -> pl.DataFrame:
-    metrics = [column for column in users.columns if column not in (c.USER_ID, c.SLICE)]
+    metrics = [column for column in users.columns if column not in (c.USER_ID, c.SLICE, HISTORY)]
     values = users.sort(c.USER_ID).select(metrics).to_numpy().astype(np.float64)
     low, high = bootstrap(values, bootstraps, seed)
     rows = {

@@ -11,21 +11,27 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import generator_class
+from tasks.candidates.beyond import COVERAGE, beyond_accuracy, coverage, serendipity
 from tasks.candidates.evaluation import (
+    ALL,
     Protocol,
     Split,
     above,
+    by_history,
     lists_of,
     summary,
     user_metrics,
 )
-from tasks.candidates.generator import Floats, Generator, Known, Requests
+from tasks.candidates.generator import Floats, Generator, Known, Requests, Run
+from tasks.candidates.registered import parent_of
 from tasks.candidates.serving import bought, recommend
 from tasks.seeds import seed_of
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 YARDSTICK = "popular_7d"
+Lists = dict[str, pl.DataFrame]
+"""Lists `user_id, item_id, rank` by the name of the protocol that they answer."""
 
 
 class Offer(NamedTuple):
@@ -39,8 +45,10 @@ class Offer(NamedTuple):
 def fitted(name: str, known: Known, settings: Settings) -> Generator:
     """Return the generator fitted on what was known, by the seed of its part."""
     started = time.monotonic()
-    seed = seed_of(settings, "candidates", name)
-    generator = generator_class(name).fit(known, settings.candidates, seed, settings.threads)
+    kind, seed = generator_class(name), seed_of(settings, "candidates", name)
+    parent = parent_of(kind, settings)
+    run = Run(seed, settings.threads, settings.home / "checkpoints", parent)
+    generator = kind.fit(known, settings.candidates, run)
     log.info(
         "%s: fitted on %d interactions through %s in %.1f s",
         *(name, known.interactions.height, known.through, time.monotonic() - started),
@@ -49,7 +57,7 @@ def fitted(name: str, known: Known, settings: Settings) -> Generator:
 
 
 def judged(
-    lists: dict[str, pl.DataFrame], split: Split, settings: Settings, yardstick: Generator | None
+    lists: Lists, split: Split, settings: Settings, yardstick: Lists | None = None
 ) -> pl.DataFrame:
     """Return metrics with intervals of lists by protocol.
 
@@ -57,23 +65,46 @@ def judged(
         lists: `user_id, item_id, rank` by the name of the protocol they answer.
         split: whom and what was asked.
         settings: resamples and seed.
-        yardstick: a generator from which each user's difference is measured too.
+        yardstick: lists of `YARDSTICK`; each user's difference from them is measured too.
     """
-    seed = seed_of(settings, "candidate_metrics")
+    options, seed = settings.candidates, seed_of(settings, "candidate_metrics")
     tables = []
     for protocol in split.protocols:
-        users = user_metrics(lists[protocol.name], protocol.truth, split.warm)
+        found = lists[protocol.name]
+        users = user_metrics(found, protocol.truth, split.warm)
         if yardstick is not None:
-            users = above(users, _yardstick(yardstick, split, protocol), yardstick.name)
-        tables.append(summary(users, protocol.name, settings.candidates.bootstraps, seed))
+            users = beside(users, found, yardstick[protocol.name], protocol, split)
+        users = by_history(users, split.requests.histories)
+        tables.append(summary(users, protocol.name, options.bootstraps, seed))
+        if users.height:
+            tables.append(beyond(found, protocol.name, split.known, settings))
     return pl.concat(tables)
 
 
-def _yardstick(generator: Generator, split: Split, protocol: Protocol) -> pl.DataFrame:
-    return user_metrics(lists_of(generator, split, protocol), protocol.truth, split.warm)
+def beside(
+    users: pl.DataFrame,
+    lists: pl.DataFrame,
+    yardstick: pl.DataFrame,
+    protocol: Protocol,
+    split: Split,
+) -> pl.DataFrame:
+    """Return the users' metrics with what the yardstick's lists add: differences, serendipity."""
+    theirs = user_metrics(yardstick, protocol.truth, split.warm)
+    compared = above(users, theirs, YARDSTICK)
+    return serendipity(compared, lists, yardstick, protocol.truth)
 
 
-def heldout_lists(generator: Generator, split: Split) -> dict[str, pl.DataFrame]:
+def beyond(lists: pl.DataFrame, protocol: str, known: Known, settings: Settings) -> pl.DataFrame:
+    """Return metrics beyond accuracy, in the columns of `summary`."""
+    options, seed = settings.candidates, seed_of(settings, "candidate_metrics")
+    users = beyond_accuracy(lists, known, options.item_features)
+    told = summary(users, protocol, options.bootstraps, seed).filter(pl.col(c.METRIC) != "users")
+    whole = {"protocol": protocol, c.SLICE: ALL, c.METRIC: COVERAGE}
+    covered = [whole | {c.VALUE: coverage(lists, known.items), c.LOW: None, c.HIGH: None}]
+    return pl.concat([told, pl.DataFrame(covered, schema=told.schema)])
+
+
+def heldout_lists(generator: Generator, split: Split) -> Lists:
     """Return the generator's lists for the test users by protocol."""
     return {protocol.name: lists_of(generator, split, protocol) for protocol in split.protocols}
 

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from tasks.settings import Candidates
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 NO_OPINION = np.float32(-np.inf)
+Curves = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,33 @@ class Known:
 
     `interactions`: `user_id, item_id, event_type, ts, dt, weight`, oldest first within a user.
     `items`: the catalogue's snapshot. `users`: `user_id` with city and whatever else is known.
+    `later`: interactions that a training may end by but never learn from; None: it holds out some
+    of its own where it needs any.
     """
 
     through: date
     interactions: pl.DataFrame
     items: pl.DataFrame
     users: pl.DataFrame
+    later: pl.DataFrame | None = None
 
     def item_ids(self) -> pl.Series:
         """Return every item on sale or touched, sorted."""
         both = pl.concat([self.items[c.ITEM_ID], self.interactions[c.ITEM_ID]])
         return both.unique().sort()
+
+
+class Run(NamedTuple):
+    """How a generator is fitted, beside its settings.
+
+    `threads` is for generators whose libraries may use several; some fix their own. `checkpoints`
+    is a folder where a long training keeps how far it is. `parent` is what training starts from.
+    """
+
+    seed: int
+    threads: int
+    checkpoints: Path | None = None
+    parent: Generator | None = None
 
 
 class Encoded(NamedTuple):
@@ -104,15 +122,19 @@ class Generator(ABC):
     """A fitted candidate generator."""
 
     name: ClassVar[str]
+    floor: ClassVar[float] = 0.5
+    """Below this many times the NDCG@10 of the week's popular items it writes nothing."""
     item_ids: pl.Series
 
     @classmethod
     @abstractmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
-        """Learn from what was known; the same arguments give the same bits.
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
+        """Learn from what was known; the same arguments give the same bits."""
 
-        `threads` is for generators whose libraries may use several; some fix their own.
-        """
+    @classmethod
+    def parent_version(cls, options: Candidates) -> str:
+        """Return the registered version of it that training starts from; empty: from nothing."""
+        return ""
 
     @abstractmethod
     def scores(self, requests: Requests) -> Floats:
@@ -126,6 +148,10 @@ class Generator(ABC):
     @abstractmethod
     def restore(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
         """Return the generator that gave this state."""
+
+    def curves(self) -> Curves:
+        """Return what training came to, epoch by epoch, by name; nothing of a restored one."""
+        return {}
 
     def item_vectors(self) -> Floats | None:
         """Return one vector per item whose product with a user's vector is the score, if any."""

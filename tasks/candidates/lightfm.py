@@ -1,4 +1,4 @@
-"""LightFM: a hybrid matrix factorisation with the WARP loss (Kula 2015; Weston et al. 2011).
+"""LightFM: a hybrid matrix factorisation (Kula 2015) with the loss WARP, and beside it with BPR.
 
 vector(item) = own embedding + mean of its features' embeddings, bias alike; users likewise.
 score(u, i)  = <vector(u), vector(i)> + bias(i)
@@ -6,6 +6,8 @@ score(u, i)  = <vector(u), vector(i)> + bias(i)
 Trained on distinct pairs weighted by their strongest interaction, on one thread, since two threads
 write into each other's rows and no two runs agree. A user who came after training has the vector
 of the features that are known, else of none: then the biases of the items decide.
+
+WARP: Weston et al. 2011; BPR: Rendle et al. 2009.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from scipy import sparse
 
 from tasks import columns as c
 from tasks.candidates.features import Vocabulary
-from tasks.candidates.generator import Floats, Ints, Known, Requests, VectorGenerator, positions
+from tasks.candidates.generator import (
+    Floats,
+    Ints,
+    Known,
+    Requests,
+    Run,
+    VectorGenerator,
+    positions,
+)
 from tasks.settings import Candidates, LightFMOptions
 
 log = logging.getLogger(__name__)
@@ -38,6 +48,7 @@ class LightFM(VectorGenerator):
     """What customers alike in taste and traits touched."""
 
     name: ClassVar[str] = "lightfm"
+    loss: ClassVar[str] = "warp"
 
     def __init__(
         self,
@@ -55,15 +66,15 @@ class LightFM(VectorGenerator):
         self._users = users
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
-        """Train on distinct pairs, on one thread whatever `threads` says."""
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
+        """Train on distinct pairs, on one thread whatever `run` says."""
         item_ids, user_ids = known.item_ids(), known.interactions[c.USER_ID].unique().sort()
         kinds = Vocabulary.of(known.items, options.item_features)
         traits = Vocabulary.of(known.users, options.user_features)
         item_features = feature_matrix(kinds, kinds.codes(known.items, item_ids))
         user_features = feature_matrix(traits, traits.codes(known.users, user_ids))
         pairs = distinct_pairs(known.interactions, user_ids, item_ids)
-        trainer = train(pairs, user_features, item_features, options.lightfm, seed)
+        trainer = train(pairs, (user_features, item_features), cls.loss, options.lightfm, run.seed)
         items = side(item_features, trainer.item_embeddings, trainer.item_biases)
         users = side(user_features, trainer.user_embeddings, trainer.user_biases)
         return cls(item_ids, user_ids, traits, items.ids, users)
@@ -108,6 +119,13 @@ class LightFM(VectorGenerator):
         )
 
 
+class LightFMBPR(LightFM):
+    """The same with BPR: every pair of a touched and another item counts alike."""
+
+    name: ClassVar[str] = "lightfm_bpr"
+    loss: ClassVar[str] = "bpr"
+
+
 def feature_matrix(vocabulary: Vocabulary, codes: Ints) -> sparse.csr_matrix:
     """Return (ids, ids + codes): 1 for the id itself, 1 / columns for each feature it has."""
     rows, columns = np.nonzero(codes)
@@ -132,17 +150,17 @@ def distinct_pairs(
 
 def train(
     pairs: sparse.coo_matrix,
-    users: sparse.csr_matrix,
-    items: sparse.csr_matrix,
+    sides: tuple[sparse.csr_matrix, sparse.csr_matrix],
+    loss: str,
     options: LightFMOptions,
     seed: int,
 ) -> Any:  # noqa: ANN401 (the package has no types)
-    """Return a fitted `lightfm.LightFM`."""
+    """Return a fitted `lightfm.LightFM`; `sides` are the features of users and items."""
     from lightfm import LightFM as Trainer
 
     trainer = Trainer(
         no_components=options.width,
-        loss="warp",
+        loss=loss,
         learning_rate=options.learning_rate,
         item_alpha=options.item_alpha,
         max_sampled=options.max_sampled,
@@ -154,7 +172,7 @@ def train(
     ones = sparse.coo_matrix((np.ones_like(pairs.data), (pairs.row, pairs.col)), pairs.shape)
     started = time.monotonic()
     for epoch in range(1, options.epochs + 1):
-        trainer.fit_partial(ones, users, items, sample_weight=weights, epochs=1, num_threads=1)
+        trainer.fit_partial(ones, *sides, sample_weight=weights, epochs=1, num_threads=1)
         pace = (time.monotonic() - started) / epoch
         log.info("lightfm: epoch %d of %d, %.2f s each", epoch, options.epochs, pace)
     return trainer

@@ -11,6 +11,7 @@ import polars as pl
 from tasks import columns as c
 from tasks import tracking
 from tasks.candidates.generator import Generator, Known
+from tasks.candidates.registered import model_name
 from tasks.candidates.stored import save
 from tasks.registered import Served, register
 from tasks.settings import Settings
@@ -40,7 +41,7 @@ def log_model(settings: Settings, generator: Generator, known: Known, *, live: b
 
 def _served(generator: Generator, folder: Path, known: Known) -> Served:
     return Served(
-        name=f"candidates_{generator.name}",
+        name=model_name(generator.name),
         code=Path(__file__).with_name("served.py"),
         state=folder,
         packages=requirements(generator.name),

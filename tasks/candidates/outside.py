@@ -1,8 +1,9 @@
 """Any interactions file as something that generators can be judged on, outside the lake.
 
-Leave-one-out: each user's last item is the truth, all before it the request, and all before the
-last two what is learned (with `learn_penultimate` all but the last). Where a file tells no time,
-the order of its position column stands for it, and everything happened on one day.
+Leave-one-out: each user's last item is the truth and all before it the request. The item before
+the last is held out for validation, of all users or of some; everything else before the last is
+learned. Where a file tells no time, the order of its position column stands for it, and everything
+happened on one day.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from tasks import columns as c
@@ -108,15 +110,31 @@ def known_of(interactions: pl.DataFrame, items: pl.DataFrame) -> Known:
     return Known(last, interactions, items, nowhere)
 
 
-def leave_one_out(known: Known, learn_penultimate: bool) -> Split:
-    """Return the split of the module's docstring; users with one interaction are not tested."""
+def leave_one_out(known: Known, validation_users: int | None = None) -> Split:
+    """Return the split of the module's docstring; users with one interaction are not tested.
+
+    Args:
+        known: the whole file.
+        validation_users: so many users, drawn by chance, are validated on (None: all).
+    """
     from_end = pl.int_range(pl.len(), 0, -1).over(c.USER_ID)
     placed = known.interactions.with_columns(from_end.alias(_FROM_END))
     several = pl.len().over(c.USER_ID) > 1
     last = placed.filter((pl.col(_FROM_END) == 1) & several)
     before = placed.filter(pl.col(_FROM_END) > 1).drop(_FROM_END)
-    learned = before if learn_penultimate else placed.filter(pl.col(_FROM_END) > 2).drop(_FROM_END)  # noqa: PLR2004 (the last two)
+    validated = pl.col(c.USER_ID).is_in(_some(last[c.USER_ID], validation_users).implode())
+    held = (pl.col(_FROM_END) == 2) & validated  # noqa: PLR2004 (the item before the last)
+    learned = placed.filter((pl.col(_FROM_END) > 1) & ~held).drop(_FROM_END)
+    later = placed.filter(held).drop(_FROM_END)
     asked = requests_of(Known(known.through, before, known.items, known.users), last[c.USER_ID])
     truth = last.select(c.USER_ID, c.ITEM_ID)
     protocol = Protocol(LEAVE_ONE_OUT, truth, seen(before))
-    return Split(Known(known.through, learned, known.items, known.users), asked, (protocol,))
+    then = Known(known.through, learned, known.items, known.users, later)
+    return Split(then, asked, (protocol,))
+
+
+def _some(users: pl.Series, count: int | None) -> pl.Series:
+    ids = users.unique().sort()
+    if count is None:
+        return ids
+    return ids.gather(np.random.default_rng(0).permutation(len(ids))[:count])

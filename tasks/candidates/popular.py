@@ -17,7 +17,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks import columns as c
-from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests, positions
+from tasks.candidates.generator import (
+    NO_OPINION,
+    Floats,
+    Generator,
+    Known,
+    Requests,
+    Run,
+    positions,
+)
 from tasks.settings import Candidates
 
 WEEK_DAYS = 7
@@ -35,7 +43,7 @@ class Popular(Generator):
         self._shares = shares
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Count decayed weights by city and item."""
         counts = daily_weights(known).with_columns(
             pl.col(c.WEIGHT) * (0.5 ** (pl.col("age") / options.popular.half_life_days))
@@ -79,7 +87,7 @@ class PopularOfWeek(Popular):
     name: ClassVar[str] = "popular_7d"
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Count the weights of the last 7 days, neither by city nor by age."""
         week = daily_weights(known).filter(pl.col("age") < WEEK_DAYS)
         anywhere = week.with_columns(pl.lit(None, pl.String).alias(c.CITY))

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks import columns as c
-from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests
+from tasks.candidates.generator import NO_OPINION, Floats, Generator, Known, Requests, Run
 from tasks.settings import Candidates
 
 
@@ -27,7 +27,7 @@ class Repeats(Generator):
         self._half_life_days = half_life_days
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Learn nothing but the catalogue."""
         return cls(known.item_ids(), options.repeats_half_life_days)
 

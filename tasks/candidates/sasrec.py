@@ -8,135 +8,52 @@ Target: the next item (`horizon` 1), or one of the next `horizon` items by chanc
 belongs to the same visit; what a list is for is the next days, and targets from there measured far
 better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD 2022).
 
-Loss: cross-entropy over the whole catalogue; over the target and `negatives` uniform items shared
-by the batch once the catalogue exceeds `full_softmax_items` (their logits corrected by the log of
-how often each is drawn). Histories are cut into windows of `length`, none is thrown away; the same
-item in a row counts once. Biases start at log popularity, and what sells now may differ from what
-sold on average, so serving adds
+Losses are those of `losses`, over windows of whole histories: none is thrown away, the same item in
+a row counts once. `epochs` says when training ends, `checkpoints` how a killed one goes on. Biases
+start at log popularity, and what sells now may differ from what sold on average, so serving adds
 
 shift x log(share of the last 7 days / share of all days), each item with one interaction more.
 
-Users are served from their sequence, also those who came after training.
+Users are served from their sequence, also those who came after training. With a parent training
+starts from its weights; items and features that it does not know start as in a fresh one.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from tasks import columns as c
+from tasks.candidates.checkpoints import Checkpoint, digest
+from tasks.candidates.epochs import Epoch, Training
 from tasks.candidates.features import Vocabulary
-from tasks.candidates.generator import Floats, Ints, Known, Requests, VectorGenerator
+from tasks.candidates.generator import (
+    Curves,
+    Floats,
+    Generator,
+    Ints,
+    Known,
+    Requests,
+    Run,
+    VectorGenerator,
+)
+from tasks.candidates.losses import loss_of
+from tasks.candidates.transformer import Network
+from tasks.candidates.validation import held_out, validation_of
+from tasks.candidates.windows import batches_by_length, cut, pad, sequences
+from tasks.errors import ContractViolation
 from tasks.settings import Candidates, SASRecOptions
 
-log = logging.getLogger(__name__)
 WEEK_DAYS = 7
-NOTHING = -1
-BETAS = (0.9, 0.98)
-
-
-class Block(nn.Module):
-    """One pre-norm transformer block: causal attention, then a feed-forward layer."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        """Make a block of this width."""
-        super().__init__()
-        self.heads = heads
-        self.before_attention = nn.LayerNorm(width)
-        self.attend = nn.Linear(width, 3 * width)
-        self.project = nn.Linear(width, width)
-        self.before_feed = nn.LayerNorm(width)
-        self.feed = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x after attention to earlier places and the feed-forward layer."""
-        x = x + self.dropout(self.project(self.attention(self.before_attention(x))))
-        return x + self.dropout(self.feed(self.before_feed(x)))
-
-    def attention(self, x: Tensor) -> Tensor:
-        """Return each place's mean of earlier values, heads side by side."""
-        batch, length, width = x.shape
-        split = (batch, length, 3, self.heads, width // self.heads)
-        query, key, value = self.attend(x).view(split).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return mixed.transpose(1, 2).reshape(batch, length, width)
-
-
-class Network(nn.Module):
-    """Item embeddings, positions, blocks; scores are products with the same item embeddings."""
-
-    def __init__(self, codes: Tensor, code_count: int, options: SASRecOptions) -> None:
-        """Make the layers for a catalogue with these feature codes (items, columns), 0: none."""
-        super().__init__()
-        self.register_buffer("codes", codes)
-        self.own = nn.Embedding(len(codes), options.width)
-        self.features = nn.Embedding(code_count, options.width, padding_idx=0)
-        self.places = nn.Embedding(options.length, options.width)
-        self.bias = nn.Parameter(torch.zeros(len(codes)))
-        self.dropout = nn.Dropout(options.dropout)
-        self.blocks = nn.ModuleList(
-            Block(options.width, options.heads, options.dropout) for _ in range(options.blocks)
-        )
-        self.norm = nn.LayerNorm(options.width)
-        for table in (self.own, self.features, self.places):
-            nn.init.normal_(table.weight, std=0.02)
-        nn.init.zeros_(self.features.weight[0])
-
-    def items(self) -> Tensor:
-        """Return the embeddings of the whole catalogue."""
-        return self.own.weight + self.features(self.codes).sum(dim=1)
-
-    def forward(self, sequences: Tensor, items: Tensor) -> Tensor:
-        """Return the state after each place of right-padded sequences of item places."""
-        x = items[sequences.clamp(min=0)] * items.shape[1] ** 0.5
-        x = self.dropout(x + self.places.weight[: sequences.shape[1]])
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
-
-
-class Adam:
-    """Adam (Kingma and Ba, 2015) with SASRec's betas.
-
-    torch's own imports its compiler at the first step: 3 CPU seconds, as much as a small epoch.
-    """
-
-    def __init__(self, parameters: list[Tensor], learning_rate: float) -> None:
-        """Start both moments at 0."""
-        self._parameters = parameters
-        self._learning_rate = learning_rate
-        self._means = [torch.zeros_like(parameter) for parameter in parameters]
-        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
-        self._steps = 0
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Move every parameter against its gradient and forget the gradients."""
-        self._steps += 1
-        gradients = [parameter.grad for parameter in self._parameters]
-        torch._foreach_lerp_(self._means, gradients, 1 - BETAS[0])
-        torch._foreach_mul_(self._squares, BETAS[1])
-        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - BETAS[1])
-        scales = torch._foreach_div(self._squares, 1 - BETAS[1] ** self._steps)
-        torch._foreach_sqrt_(scales)
-        torch._foreach_add_(scales, 1e-8)
-        step = -self._learning_rate / (1 - BETAS[0] ** self._steps)
-        torch._foreach_addcdiv_(self._parameters, self._means, scales, step)
-        for parameter in self._parameters:
-            parameter.grad = None
+SHAPE = ("width", "length", "blocks", "heads")
 
 
 class SASRec(VectorGenerator):
@@ -144,97 +61,162 @@ class SASRec(VectorGenerator):
 
     name: ClassVar[str] = "sasrec"
 
-    def __init__(self, item_ids: pl.Series, network: Network, shift: Floats, threads: int) -> None:
-        """Keep the trained network and what serving adds to its biases."""
+    def __init__(
+        self, item_ids: pl.Series, kinds: Vocabulary, network: Network, facts: dict[str, Any]
+    ) -> None:
+        """Keep the trained network, and facts: threads, shape, through, parent."""
         self.item_ids = item_ids
-        self._network = network.eval()
-        self._shift = shift
-        self._threads = threads
+        self.kinds = kinds
+        self.network = network.eval()
+        self.facts = facts
+        self.shift = np.zeros(len(item_ids), dtype=np.float32)
+        self.epochs: list[Epoch] = []
 
     @classmethod
-    def fit(cls, known: Known, options: Candidates, seed: int, threads: int) -> Self:
-        """Train from scratch on every user's whole history, on `sasrec.threads` threads."""
-        item_ids = known.item_ids()
-        kinds = Vocabulary.of(known.items, options.item_features if options.sasrec.features else ())
+    def parent_version(cls, options: Candidates) -> str:
+        """Return the registered version that training starts from."""
+        return options.sasrec.parent
+
+    @classmethod
+    def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
+        """Train on every user's whole history, on `sasrec.threads` threads."""
+        told, item_ids = options.sasrec, known.item_ids()
+        learned, later = held_out(known) if told.patience else (known, None)
+        kinds = Vocabulary.of(known.items, options.item_features if told.features else ())
         codes = torch.from_numpy(kinds.codes(known.items, item_ids))
-        everyone = Requests(known.through, known.users, known.interactions)
-        windows = cut(sequences(everyone, item_ids), options.sasrec.length + 1)
+        everyone = Requests(learned.through, learned.users, learned.interactions)
+        windows = cut(sequences(everyone, item_ids), told.length + 1)
         popular, shift = popularity(everyone, item_ids)
-        with reproducible(seed, options.sasrec.threads):
-            network = Network(codes, kinds.size, options.sasrec)
+        judge = None if later is None else validation_of(learned, later, item_ids, run.seed).ndcg
+        name = name_of(windows, codes, told, run.seed)
+        checkpoint = Checkpoint(run.checkpoints and run.checkpoints / name)
+        with reproducible(run.seed, told.threads):
+            network = Network(codes, kinds.size, told)
             network.bias.data = torch.from_numpy(popular)
-            train(network, windows, options.sasrec, seed)
-        return cls(item_ids, network, options.sasrec.shift * shift, options.sasrec.threads)
+            found = cls(item_ids, kinds, network, facts_of(told, known.through))
+            found.start_from(run.parent)
+            training = Training(network, loss_of(told, torch.from_numpy(popular)), told, run.seed)
+            training.run(windows, judge, checkpoint)
+        found.shift, found.epochs = told.shift * shift, training.epochs
+        network.eval()
+        return found
 
     def item_vectors(self) -> Floats:
         """Return the items' embeddings and shifted biases."""
         with torch.inference_mode():
-            items = self._network.items().numpy()
-        return np.hstack([items, (self._network.bias.detach().numpy() + self._shift)[:, None]])
+            items = self.network.items().numpy()
+        return np.hstack([items, (self.network.bias.detach().numpy() + self.shift)[:, None]])
 
     def user_vectors(self, requests: Requests) -> Floats:
         """Return the state after each user's last item; NaN without a known item."""
-        length = self._network.places.num_embeddings
+        length = self.network.places.num_embeddings
         last = [history[-length:] for history in sequences(requests, self.item_ids)]
-        vectors = np.full(
-            (requests.height, self._network.own.embedding_dim + 1), np.nan, np.float32
-        )
-        with torch.inference_mode(), reproducible(0, self._threads):
-            items = self._network.items()
+        vectors = np.full((requests.height, self.network.own.embedding_dim + 1), np.nan, np.float32)
+        with torch.inference_mode(), reproducible(0, self.facts["threads"]):
+            items = self.network.items()
             for rows in batches_by_length(last, 256):
                 padded = pad([last[row] for row in rows])
-                states = self._network(padded, items)
-                ends = (padded != NOTHING).sum(dim=1) - 1
-                vectors[rows, :-1] = states[torch.arange(len(rows)), ends].numpy()
+                vectors[rows, :-1] = self.network.ends(padded, items).numpy()
                 vectors[rows, -1] = 1.0
         return vectors
 
+    def curves(self) -> Curves:
+        """Return loss, pace and validation by epoch."""
+        told = {
+            "loss": [epoch.loss for epoch in self.epochs],
+            "windows_per_second": [epoch.windows_per_second for epoch in self.epochs],
+            "validation_ndcg_at_10": [
+                epoch.validation for epoch in self.epochs if epoch.validation is not None
+            ],
+        }
+        return {name: values for name, values in told.items() if values}
+
     def state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return the network's weights and what its shape and rows are."""
-        weights = {name: value.numpy() for name, value in self._network.state_dict().items()}
-        blocks = self._network.blocks
+        """Return the network's weights, its shape, and what its rows and codes are."""
+        weights = {name: value.numpy() for name, value in self.network.state_dict().items()}
         facts = {
             "item_ids": self.item_ids.to_list(),
-            "threads": self._threads,
-            "width": self._network.own.embedding_dim,
-            "length": self._network.places.num_embeddings,
-            "blocks": len(blocks),
-            "heads": blocks[0].heads,
+            "columns": self.kinds.columns,
+            "labels": self.kinds.labels,
         }
-        return weights | {"shift": self._shift}, facts
+        return weights | {"shift": self.shift}, self.facts | facts
 
     @classmethod
     def restore(cls, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> Self:
         """Return the generator that gave this state."""
-        shape = {name: facts[name] for name in ("width", "length", "blocks", "heads")}
         weights = {name: torch.from_numpy(value) for name, value in arrays.items()}
         shift = weights.pop("shift").numpy()
-        features = weights["features.weight"].shape[0]
-        network = Network(weights["codes"], features, SASRecOptions(**shape))
+        kinds = Vocabulary(tuple(facts.pop("columns")), tuple(facts.pop("labels")))
+        item_ids = pl.Series(c.ITEM_ID, facts.pop("item_ids"))
+        shape = SASRecOptions(**{name: facts[name] for name in SHAPE})
+        network = Network(weights["codes"], kinds.size, shape)
         network.load_state_dict(weights)
-        return cls(pl.Series(c.ITEM_ID, facts["item_ids"]), network, shift, facts["threads"])
+        found = cls(item_ids, kinds, network, facts)
+        found.shift = shift
+        return found
+
+    def start_from(self, parent: Generator | None) -> None:
+        """Copy a parent's weights into the untrained network.
+
+        Raises:
+            ContractViolation: the parent is no SASRec of this shape, or has learned from days after
+                those that are learned from now.
+        """
+        if parent is None:
+            return
+        refuse_misfit(parent, self.facts)
+        assert isinstance(parent, SASRec)
+        weights = parent.network.state_dict()
+        mine = self.network.state_dict()
+        for name in ("own.weight", "bias"):
+            weights[name] = inherited(mine[name], weights[name], self.item_ids, parent.item_ids)
+        labels = [pl.Series(("", *kinds.labels)) for kinds in (self.kinds, parent.kinds)]
+        features = "features.weight"
+        weights[features] = inherited(mine[features], weights[features], *labels)
+        self.network.load_state_dict(weights | {"codes": mine["codes"]})
 
 
-def sequences(requests: Requests, item_ids: pl.Series) -> list[Ints]:
-    """Return each user's items in order; the same item in a row counts once."""
-    rows, items, _, _ = requests.encoded(item_ids)
-    repeated = (rows[1:] == rows[:-1]) & (items[1:] == items[:-1])
-    fresh = np.concatenate([np.ones(min(1, len(rows)), np.bool_), ~repeated])
-    starts = np.searchsorted(rows[fresh], np.arange(1, requests.height))
-    return np.split(items[fresh], starts)
+def facts_of(options: SASRecOptions, through: date) -> dict[str, Any]:
+    """Return what a stored SASRec says of itself."""
+    shape = {name: getattr(options, name) for name in SHAPE}
+    return {
+        **shape,
+        "threads": options.threads,
+        "through": str(through),
+        "parent": options.parent,
+    }
 
 
-def cut(histories: list[Ints], size: int) -> list[Ints]:
-    """Return windows of at most `size` items from the newest back; each starts on the next's end.
+def name_of(windows: list[Ints], codes: Tensor, options: SASRecOptions, seed: int) -> str:
+    """Return the name of a training's checkpoint: all that its result depends on."""
+    lengths = np.array([len(window) for window in windows], dtype=np.int64)
+    items = np.concatenate([*windows, np.zeros(0, dtype=np.int64)])
+    data = (array.tobytes() for array in (lengths, items, codes.numpy()))
+    told = f"{options.model_dump_json()} {seed}".encode()
+    return f"sasrec-{digest(*data, told)}.safetensors"
 
-    The shared item is input in one window and target in the other, so every item but a user's
-    first is a target once.
-    """
-    windows = []
-    for history in histories:
-        for end in range(len(history), 1, 1 - size):
-            windows.append(history[max(0, end - size) : end])
-    return windows
+
+def refuse_misfit(parent: Generator, facts: dict[str, Any]) -> None:
+    """Refuse a parent of another shape, or one that knows what is to be foretold."""
+    if not isinstance(parent, SASRec):
+        raise ContractViolation(f"sasrec cannot start from {parent.name}")
+    if wrong := [name for name in SHAPE if parent.facts[name] != facts[name]]:
+        theirs, ours = (", ".join(f"{n} {of[n]}" for n in wrong) for of in (parent.facts, facts))
+        raise ContractViolation(f"the parent of sasrec has {theirs}; the settings say {ours}")
+    if parent.facts["through"] > facts["through"]:
+        raise ContractViolation(
+            f"the parent of sasrec learned through {parent.facts['through']}, what is fitted now"
+            f" ends with {facts['through']}: it would be judged by what it has seen"
+        )
+
+
+def inherited(mine: Tensor, theirs: Tensor, names: pl.Series, parents: pl.Series) -> Tensor:
+    """Return rows of `mine`, those that the parent has too as the parent has them."""
+    place = {name: row for row, name in enumerate(parents)}
+    both = [(row, place[name]) for row, name in enumerate(names) if name in place]
+    found = mine.clone()
+    found[[row for row, _ in both]] = theirs[[row for _, row in both]]
+    return found
 
 
 def popularity(requests: Requests, item_ids: pl.Series) -> tuple[Floats, Floats]:
@@ -265,104 +247,3 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         finally:
             torch.set_num_threads(threads_before)
             torch.set_deterministic_debug_mode(mode_before)
-
-
-def train(network: Network, windows: list[Ints], options: SASRecOptions, seed: int) -> None:
-    """Fit the network in place by Adam, logging each epoch with its pace and expected end."""
-    optimizer = Adam(list(network.parameters()), options.learning_rate)
-    chance = np.random.default_rng(seed)
-    epochs = max(options.epochs, -(-options.min_steps // group_count(windows, options.batch)))
-    started = time.monotonic()
-    network.train()
-    for epoch in range(1, epochs + 1):
-        loss = mean_loss(network, windows, options, optimizer, chance)
-        pace = (time.monotonic() - started) / epoch
-        log.info(
-            "sasrec: epoch %d of %d, loss %.4f, %.1f s each, %.0f s to go",
-            *(epoch, epochs, loss, pace, pace * (epochs - epoch)),
-        )
-
-
-def mean_loss(
-    network: Network,
-    windows: list[Ints],
-    options: SASRecOptions,
-    optimizer: Adam,
-    chance: np.random.Generator,
-) -> float:
-    """Return the mean loss of one epoch, whose steps it takes."""
-    losses = []
-    for rows in shuffled_batches(windows, options.batch, chance):
-        padded = pad([windows[row] for row in rows])
-        loss = batch_loss(network, padded, options)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return float(np.mean(losses)) if losses else 0.0
-
-
-def batch_loss(network: Network, padded: Tensor, options: SASRecOptions) -> Tensor:
-    """Return the mean cross-entropy of the later items of a batch."""
-    items = network.items()
-    inputs, targets = padded[:, :-1], later(padded[:, 1:], options.horizon)
-    real = targets != NOTHING
-    states, wanted = network(inputs, items)[real], targets[real]
-    if len(items) <= options.full_softmax_items:
-        return functional.cross_entropy(states @ items.T + network.bias, wanted)
-    return sampled_loss(states, wanted, items, network.bias, options.negatives)
-
-
-def later(targets: Tensor, horizon: int) -> Tensor:
-    """Return for each place one of the next `horizon` targets of its row, by chance."""
-    if horizon == 1:
-        return targets
-    real = targets != NOTHING
-    places = torch.arange(targets.shape[1]).expand_as(targets)
-    reach = (real.sum(dim=1, keepdim=True) - places).clamp(1, horizon)
-    steps = (torch.rand(targets.shape) * reach).long()
-    return targets.gather(1, (places + steps).clamp(max=targets.shape[1] - 1)).masked_fill(
-        ~real, NOTHING
-    )
-
-
-def sampled_loss(states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor, count: int) -> Tensor:
-    """Return cross-entropy over the target and `count` uniform items that the batch shares."""
-    drawn = torch.randint(len(items), (count,))
-    positive = (states * items[wanted]).sum(dim=1) + bias[wanted]
-    negative = states @ items[drawn].T + bias[drawn] + np.log(len(items) / count)
-    negative = negative.masked_fill(drawn == wanted[:, None], -torch.inf)
-    return (torch.logsumexp(torch.hstack([positive[:, None], negative]), dim=1) - positive).mean()
-
-
-def shuffled_batches(windows: list[Ints], size: int, chance: np.random.Generator) -> Iterator[Ints]:
-    """Yield batches of windows of similar length, which windows and in which order by chance."""
-    # Noise of a few places mixes neighbours in length; padding stays small.
-    lengths = np.array([len(window) for window in windows]) + chance.uniform(0, 4, len(windows))
-    order = np.argsort(lengths, kind="stable")
-    groups = np.array_split(order, group_count(windows, size))
-    for place in chance.permutation(len(groups)):
-        if len(groups[place]):
-            yield groups[place]
-
-
-def group_count(windows: list[Ints], size: int) -> int:
-    """Return how many batches of about `size` windows there are."""
-    return max(1, round(len(windows) / size))
-
-
-def batches_by_length(histories: list[Ints], size: int) -> Iterator[Ints]:
-    """Yield rows of non-empty histories, shortest first, so that little is padding."""
-    lengths = np.array([len(history) for history in histories], dtype=np.int64)
-    order = np.argsort(lengths, kind="stable")
-    order = order[lengths[order] > 0]
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
-
-
-def pad(histories: list[Ints]) -> Tensor:
-    """Return the histories as one tensor, filled with `NOTHING` on the right."""
-    longest = max(len(history) for history in histories)
-    padded = np.full((len(histories), longest), NOTHING, dtype=np.int64)
-    for row, history in enumerate(histories):
-        padded[row, : len(history)] = history
-    return torch.from_numpy(padded)

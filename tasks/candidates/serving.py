@@ -6,6 +6,8 @@ Left out: items out of stock or not stocked in the user's city, and the pairs a 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -17,7 +19,15 @@ SCORES_AT_ONCE = 8_000_000
 LISTS = pl.Schema(
     {c.USER_ID: pl.String(), c.ITEM_ID: pl.String(), c.SCORE: pl.Float64(), c.RANK: pl.Int32()}
 )
+RANKS = pl.Schema({c.USER_ID: pl.String(), c.ITEM_ID: pl.String(), c.RANK: pl.Int32()})
 _CITY_SEPARATOR = "|"
+
+
+class Shelf(NamedTuple):
+    """What may be shown: the snapshot of items, less the blocked pairs."""
+
+    items: pl.DataFrame
+    blocked: pl.DataFrame
 
 
 def recommend(
@@ -38,13 +48,60 @@ def recommend(
     return pl.concat([pl.DataFrame(schema=LISTS), *lists])
 
 
+def ranks_of(
+    generator: Generator, requests: Requests, pairs: pl.DataFrame, shelf: Shelf
+) -> pl.DataFrame:
+    """Return the pairs `user_id, item_id` with `rank`, null where no list would hold the item.
+
+    The rank is that of `recommend`, however long the list.
+    """
+    size = max(1, SCORES_AT_ONCE // max(1, len(generator.item_ids)))
+    stock = Stock(shelf.items, generator.item_ids)
+    found = [
+        _ranks(generator, batch, pairs, stock, shelf.blocked) for batch in requests.batches(size)
+    ]
+    ranked = pl.concat([pl.DataFrame(schema=RANKS), *found])
+    return pairs.join(ranked, on=(c.USER_ID, c.ITEM_ID), how="left", maintain_order="left")
+
+
+def _ranks(
+    generator: Generator, batch: Requests, pairs: pl.DataFrame, stock: Stock, blocked: pl.DataFrame
+) -> pl.DataFrame:
+    scores = _shown(generator, batch, stock, blocked)
+    asked = _cells(pairs, batch, generator)
+    rows, places = asked["row"].to_numpy(), asked["item"].to_numpy()
+    ranks = np.fromiter(
+        (_rank(scores[row], place) for row, place in zip(rows, places, strict=True)),
+        dtype=np.int32,
+        count=len(rows),
+    )
+    found = asked.select(c.USER_ID, c.ITEM_ID, pl.Series(c.RANK, ranks))
+    return found.filter(pl.Series(np.isfinite(scores[rows, places])))
+
+
+def _rank(scores: Floats, place: int) -> int:
+    """Return the rank of one item among a user's scores, ties to the smaller item."""
+    mine = scores[place]
+    return 1 + int(np.count_nonzero(scores > mine) + np.count_nonzero(scores[:place] == mine))
+
+
+def _cells(pairs: pl.DataFrame, batch: Requests, generator: Generator) -> pl.DataFrame:
+    return positions(positions(pairs, batch.users[c.USER_ID], "row"), generator.item_ids, "item")
+
+
+def _shown(generator: Generator, batch: Requests, stock: Stock, blocked: pl.DataFrame) -> Floats:
+    """Return scores, without an opinion on what may not be shown."""
+    scores = generator.scores(batch)
+    scores[~stock.sold_in(batch.users[c.CITY])] = NO_OPINION
+    hidden = _cells(blocked, batch, generator)
+    scores[hidden["row"].to_numpy(), hidden["item"].to_numpy()] = NO_OPINION
+    return scores
+
+
 def _lists(
     generator: Generator, batch: Requests, k: int, stock: Stock, blocked: pl.DataFrame
 ) -> pl.DataFrame:
-    scores = generator.scores(batch)
-    scores[~stock.sold_in(batch.users[c.CITY])] = NO_OPINION
-    pairs = positions(positions(blocked, batch.users[c.USER_ID], "row"), generator.item_ids, "item")
-    scores[pairs["row"].to_numpy(), pairs["item"].to_numpy()] = NO_OPINION
+    scores = _shown(generator, batch, stock, blocked)
     rows, places, ranks = top_k(scores, k)
     return pl.DataFrame(
         {

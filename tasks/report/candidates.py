@@ -8,7 +8,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.report import figures
-from tasks.report.gaps import Gap, Rows, gap_section
+from tasks.report.gaps import Gap, Rows
 from tasks.report.page import Section, with_interval
 
 if TYPE_CHECKING:
@@ -19,21 +19,23 @@ POPULAR = "popular"
 NDCG, RECALL = "ndcg", "recall"
 ABOVE = "above_popular_7d"
 PLACE = ("protocol", c.SLICE)
-WHOLE = "all"
+WHOLE, HISTORY = "all", "history"
 
 
-def candidates_section(metrics: Rows) -> Section:
+def candidates_section(metrics: Rows, degraded: tuple[str, ...] = ()) -> Section:
     """Return the section of CANDIDATE_METRICS rows: NDCG and recall per generator.
 
-    Of each metric the smallest k is shown; the protocols by time come first, then whole slices.
+    `degraded` says which generators wrote nothing that day. Of each metric the smallest k is
+    shown; the protocols by time come first, then whole slices. Slices by length of history are left
+    to the table in the lake.
     """
     if isinstance(metrics, Gap):
-        return gap_section(TITLE, metrics)
+        return Section(TITLE, notes=(*degraded, metrics.reason))
     ndcg = of_kind(metrics, NDCG)
     if ndcg.is_empty():
-        return Section(TITLE, notes=tuple(_unmeasured(metrics)))
+        return Section(TITLE, notes=(*degraded, *_unmeasured(metrics)))
     ranked = in_order(beside_popularity(ndcg))
-    return Section(TITLE, _table(ranked, metrics), _figure(ranked), _remarks(ranked))
+    return Section(TITLE, _table(ranked, metrics), _figure(ranked), (*degraded, *_remarks(ranked)))
 
 
 def _unmeasured(metrics: pl.DataFrame) -> list[str]:
@@ -47,7 +49,8 @@ def _unmeasured(metrics: pl.DataFrame) -> list[str]:
 def of_kind(metrics: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Return the rows of one metric at its smallest k, e.g. `ndcg@10`."""
     parts = pl.col(c.METRIC).str.to_lowercase().str.split("@")
-    rows = metrics.filter(parts.list.first() == kind).with_columns(
+    by_length = pl.col(c.SLICE).str.starts_with(HISTORY)
+    rows = metrics.filter((parts.list.first() == kind) & ~by_length).with_columns(
         parts.list.last().cast(pl.Int64).alias("k")
     )
     return rows.filter(pl.col("k") == pl.col("k").min()).drop("k")

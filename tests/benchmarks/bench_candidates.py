@@ -2,7 +2,8 @@
 
 MovieLens-1M of VITRINA_REAL_DATA, leave-one-out over the whole catalogue, NDCG@10 and recall@10, by
 the functions of `python -m tasks evaluate-candidates`. GENERATORS=popular,ease for a quick look;
-EPOCHS are SASRec's.
+EPOCHS are SASRec's, which stops by itself when validation no longer rises. RECIPES names what is
+compared of SASRec, SEEDS=31,32,33 repeats it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -28,6 +30,7 @@ from tasks.candidates.command import (  # noqa: E402
     split_of,
 )
 from tasks.candidates.evaluation import ALL, LEAVE_ONE_OUT, Split  # noqa: E402
+from tasks.candidates.fitting import YARDSTICK, fitted, heldout_lists  # noqa: E402
 from tasks.candidates.outside import (  # noqa: E402
     Naming,
     catalogue_of,
@@ -40,18 +43,19 @@ from tasks.settings import Settings  # noqa: E402
 from tests.benchmarks.measure import Bench  # noqa: E402
 
 FILE = Path("ml1m") / "sequences.parquet"
-SHOWN = ("ndcg@10", "recall@10")
+SHOWN = ("ndcg@10", "recall@10", "mrr@10", "ndcg@20", "ndcg@60")
 NAMING = Naming(item="movie_id", order="pos")
-SASREC = {
-    "width": 64,
-    "length": 100,
-    "batch": 64,
-    "blocks": 2,
-    "dropout": 0.2,
-    "horizon": 1,
-    "learning_rate": 0.002,
+RECIPES: dict[str, dict[str, object]] = {
+    "softmax": {},
+    "sampled": {"full_softmax_items": 0},
+    "sampled_popular": {"full_softmax_items": 0, "negatives_by": "popular"},
+    "sampled_mixed": {"full_softmax_items": 0, "negatives_by": "mixed"},
+    "gbce": {"loss": "gbce"},
+    "gbce_popular": {"loss": "gbce", "negatives_by": "popular"},
+    "gbce_mixed": {"loss": "gbce", "negatives_by": "mixed"},
+    "bce": {"loss": "gbce", "calibration": 0.0},
 }
-"""The defaults are a shop's; these are for long histories whose next item is asked for."""
+"""SASRec's losses, by what they change of the command's recipe."""
 
 
 def asked(data: Path) -> argparse.Namespace:
@@ -60,14 +64,22 @@ def asked(data: Path) -> argparse.Namespace:
     add_arguments(parser)
     generators = os.environ.get("GENERATORS", ",".join(GENERATORS))
     told = ["--data", str(data), "--protocol", LEAVE_ONE_OUT, "--generators", generators]
-    return parser.parse_args([*told, "--epochs", os.environ.get("EPOCHS", "3")])
+    epochs = os.environ.get("EPOCHS")
+    return parser.parse_args([*told, *(["--epochs", epochs] if epochs else [])])
 
 
-def for_long_histories(settings: Settings) -> Settings:
-    """Return the settings with SASRec's for this data."""
+def variants(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """Yield what to call a generator, and the settings: SASRec by recipe and seed."""
+    if name != "sasrec":
+        yield name, settings
+        return
     options = settings.candidates
-    sasrec = options.sasrec.model_copy(update=SASREC)
-    return settings.model_copy(update={"candidates": options.model_copy(update={"sasrec": sasrec})})
+    for recipe in os.environ.get("RECIPES", "softmax").split(","):
+        sasrec = options.sasrec.model_copy(update=RECIPES[recipe])
+        told = options.model_copy(update={"sasrec": sasrec})
+        for seed in os.environ.get("SEEDS", str(settings.seed)).split(","):
+            changed = {"candidates": told, "seed": int(seed)}
+            yield f"sasrec/{recipe}/{seed}", settings.model_copy(update=changed)
 
 
 def split_for(args: argparse.Namespace, settings: Settings) -> Split:
@@ -76,20 +88,22 @@ def split_for(args: argparse.Namespace, settings: Settings) -> Split:
     return split_of(known_of(interactions, catalogue_of(interactions, None)), args, settings)
 
 
-def note(bench: Bench, result: Result) -> None:
+def note(bench: Bench, name: str, result: Result) -> None:
     """Record one generator's metrics with intervals, and its seconds."""
     whole = result.metrics.filter(pl.col(c.SLICE) == ALL, pl.col(c.METRIC).is_in(SHOWN))
     found = {
         row[c.METRIC]: Interval(row[c.VALUE], row[c.LOW], row[c.HIGH]) for row in whole.to_dicts()
     }
-    bench.intervals(result.name, found)
-    bench.note(**{f"{result.name}_fit_seconds": round(result.fit_seconds, 2)})
+    bench.intervals(name, found)
+    cost = result.cost
+    figures = {"fit_seconds": cost.fit_seconds, "peak_gb": cost.peak_gb}
+    bench.note(**{f"{name}_{what}": round(figure, 2) for what, figure in figures.items()})
 
 
 def main() -> None:
     """Print what each generator finds again of MovieLens-1M."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
-    settings, bench = for_long_histories(Settings(mlflow_url="")), Bench("candidates")
+    settings, bench = Settings(mlflow_url=""), Bench("candidates")
     data = settings.real_data / FILE if settings.real_data else None
     if data is None or not data.is_file():
         bench.note(skipped=f"VITRINA_REAL_DATA names no folder with {FILE}")
@@ -98,9 +112,11 @@ def main() -> None:
     settings = adapted(settings, args, None)
     split = split_for(args, settings)
     items, users = len(split.known.item_ids()), split.requests.height
-    bench.note(items=items, test_users=users, epochs=args.epochs)
+    bench.note(items=items, test_users=users, epochs=settings.candidates.sasrec.epochs)
+    yardstick = heldout_lists(fitted(YARDSTICK, split.known, settings), split)
     for name in args.generators.split(","):
-        note(bench, evaluated(name, split, settings))
+        for called, told in variants(name, settings):
+            note(bench, called, evaluated(name, split, told, yardstick))
     return bench.finish()
 
 

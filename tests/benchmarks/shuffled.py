@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tasks import columns as c
 from tasks.candidates.evaluation import Split, lists_of, user_metrics
-from tasks.candidates.generator import Generator, Requests
+from tasks.candidates.generator import Generator, Requests, Run
 from tasks.candidates.outside import Naming, catalogue_of, interactions_of, known_of, leave_one_out
 from tasks.candidates.popular import Popular
 from tasks.candidates.sasrec import SASRec
@@ -71,7 +71,7 @@ def split_of(pairs: pl.DataFrame) -> Split:
     """Return the leave-one-out split; all that happened before is learned from."""
     interactions = interactions_of(pairs, Naming(order=ORDER))
     known = known_of(interactions, catalogue_of(interactions, None))
-    return leave_one_out(known, learn_penultimate=True)
+    return leave_one_out(known, validation_users=0)
 
 
 def shuffled(requests: Requests, seed: int) -> Requests:
@@ -91,13 +91,13 @@ def ndcg(generator: Generator, split: Split) -> NDArray[np.float64]:
 def loss(sequences: Sequences, seed: int) -> Loss:
     """Train, ask with true and with shuffled histories, and return what is lost."""
     split, told = split_of(sequences.pairs), options(sequences.epochs)
-    model = SASRec.fit(split.known, told, seed, threads=1)
+    model = SASRec.fit(split.known, told, Run(seed, threads=1))
     true = ndcg(model, split)
     mixed = [
         ndcg(model, replace(split, requests=shuffled(split.requests, seed + draw)))
         for draw in range(SHUFFLES)
     ]
-    popular = ndcg(Popular.fit(split.known, told, seed, threads=1), split)
+    popular = ndcg(Popular.fit(split.known, told, Run(seed, threads=1)), split)
     return Loss(
         len(true), float(true.mean()), float(popular.mean()), lost(true, np.mean(mixed, axis=0))
     )

@@ -40,6 +40,41 @@ HELDOUT_CANDIDATES = Table(
 )
 """Lists for the test users of the time split, from the fit that ends before the holdout."""
 
+HELDOUT_RANKS = Table(
+    "heldout_ranks",
+    "fitted",
+    {
+        c.USER_ID: Column(pl.String),
+        c.ITEM_ID: Column(pl.String),
+        "first_day": Column(pl.Date),
+        c.RANK: Column(pl.Int32, nullable=True, low=1),
+    },
+    (c.USER_ID, c.ITEM_ID),
+    _WRITER,
+    part=c.GENERATOR,
+    keep_days=60,
+)
+"""Where the generator has each item that a test user touched after the split, however far down;
+`first_day` is when that was."""
+
+CANDIDATE_BLEND = Table(
+    "candidate_blend",
+    "fitted",
+    {
+        "budget": Column(pl.Int64, low=1),
+        "source": Column(pl.String),
+        "quota": Column(pl.Int64, low=0),
+        "recall": Column(pl.Float64, low=0, high=1),
+        c.LOW: Column(pl.Float64, low=0, high=1),
+        c.HIGH: Column(pl.Float64, low=0, high=1),
+        "unique_recall": Column(pl.Float64, nullable=True, low=0, high=1),
+    },
+    ("budget", "source"),
+    "train_candidates.publish_candidates",
+    due_hour=7,
+)
+"""Recall of each source at so many items, of what it alone finds, and of the sources blended."""
+
 CANDIDATE_METRICS = Table(
     "candidate_metrics",
     "fitted",

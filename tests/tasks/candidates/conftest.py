@@ -28,7 +28,10 @@ def small_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
     lightfm = options.lightfm.model_copy(update={"width": 8, "epochs": 3})
     ease = options.ease.model_copy(update={"regularisation": 10.0})
+    # Every item of the small shop is touched about a dozen times.
+    new_items = options.new_items.model_copy(update={"max_touches": 14})
     quick = {"sasrec": sasrec, "lightfm": lightfm, "ease": ease, "min_interactions": 50}
+    quick |= {"new_items": new_items}
     quick |= {"k": 20, "bootstraps": 20}
     return settings.model_copy(update={"candidates": options.model_copy(update=quick)})
 

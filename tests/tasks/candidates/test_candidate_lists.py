@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,7 +30,6 @@ def test_no_opinion_never_enters_a_list() -> None:
     assert (rows.tolist(), places.tolist(), ranks.tolist()) == ([0], [1], [1])
 
 
-@settings(deadline=None)
 @given(
     arrays(np.float32, (3, 8), elements=st.sampled_from([0.0, 0.5, 1.0, -np.inf])),
     st.integers(1, 10),

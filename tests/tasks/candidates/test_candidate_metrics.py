@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import date
 from math import log2
 
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import columns as c
-from tasks.candidates.evaluation import METRICS, above, bootstrap, summary, user_metrics
+from tasks.candidates.beyond import beyond_accuracy, coverage, serendipity
+from tasks.candidates.evaluation import (
+    METRICS,
+    above,
+    bootstrap,
+    by_history,
+    summary,
+    user_metrics,
+)
+from tasks.candidates.generator import Known
 
 NOBODY = pl.Series(c.USER_ID, [], dtype=pl.String)
 
@@ -44,6 +54,66 @@ def test_the_best_possible_list_has_ndcg_1_even_with_more_later_items_than_place
     row = user_metrics(lists, truth, NOBODY).to_dicts()[0]
     assert row["ndcg@10"] == pytest.approx(1)
     assert row["recall@10"] == pytest.approx(10 / 25)
+
+
+def test_the_reciprocal_rank_is_of_the_first_hit_within_the_cut() -> None:
+    truth = pairs(("u", "a"), ("u", "b"), ("v", "a"), ("w", "a"))
+    lists = ranked(("u", "b", 4), ("u", "a", 9), ("v", "a", 15), ("w", "x", 1))
+    rows = user_metrics(lists, truth, NOBODY)
+    assert rows["mrr@10"].to_list() == [1 / 4, 0, 0]
+    assert rows["mrr@20"].to_list() == [1 / 4, 1 / 15, 0]
+
+
+def test_users_are_sliced_by_the_length_of_their_histories() -> None:
+    users = pl.DataFrame({c.USER_ID: ["a", "b", "d", "e", "f"]})
+    touches = {"a": 1, "b": 4, "d": 5, "e": 50}
+    histories = pairs(*((user, "i") for user, count in touches.items() for _ in range(count)))
+    found = by_history(users, histories)["history"].to_list()
+    assert found == ["history 1-4", "history 1-4", "history 5-19", "history 50+", None]
+
+
+def shop(*touched: tuple[str, str]) -> Known:
+    """Twenty items i00..i19 of two brands; the colour is everywhere another one."""
+    items = pl.DataFrame(
+        {
+            c.ITEM_ID: [f"i{number:02d}" for number in range(20)],
+            c.BRAND: [f"b{number % 2}" for number in range(20)],
+            c.COLOUR: [f"c{number}" for number in range(20)],
+            c.IN_STOCK: [number != 19 for number in range(20)],
+        }
+    )
+    users = pl.DataFrame({c.USER_ID: sorted({user for user, _ in touched})})
+    return Known(date(2026, 3, 1), pairs(*touched), items, users)
+
+
+def test_novelty_and_popular_share_of_a_list_by_hand() -> None:
+    # Two of 20 items are popular: i01, touched by three, and i00, the smaller of those by one.
+    known = shop(("u", "i01"), ("v", "i01"), ("w", "i01"), ("u", "i05"), ("w", "i00"))
+    row = beyond_accuracy(ranked(("u", "i01", 1), ("u", "i07", 2)), known, ()).to_dicts()[0]
+    # i01: (3 + 1) of (3 + 1); i07: (0 + 1) of (3 + 1), so 2 bits.
+    assert row["novelty@10"] == pytest.approx((0 + 2) / 2)
+    assert row["popular_share@10"] == 1 / 2
+    assert "diversity@10" not in row
+
+
+def test_diversity_is_the_share_of_pairs_and_features_that_differ() -> None:
+    lists = ranked(("u", "i00", 1), ("u", "i02", 2), ("u", "i01", 3), ("v", "i00", 1))
+    rows = beyond_accuracy(lists, shop(("u", "i00")), (c.BRAND, c.COLOUR, "absent"))
+    # Three pairs of two features: only i00 and i02 share a brand. A list of one has no pair.
+    assert rows["diversity@10"].to_list() == [pytest.approx(1 - 1 / 6), 0.0]
+
+
+def test_coverage_is_of_items_in_stock_and_of_first_places_alone() -> None:
+    lists = ranked(("u", "i00", 1), ("v", "i00", 10), ("v", "i03", 2), ("v", "i04", 11))
+    assert coverage(lists, shop(("u", "i00")).items) == 2 / 19
+
+
+def test_serendipity_counts_hits_that_the_yardstick_does_not_show() -> None:
+    truth = pairs(("u", "a"), ("u", "b"), ("v", "a"))
+    users = user_metrics(ranked(), truth, NOBODY)
+    lists, yardstick = ranked(("u", "a", 1), ("u", "b", 2)), ranked(("u", "a", 3), ("u", "b", 11))
+    found = serendipity(users, lists, yardstick, truth)
+    assert found["serendipity@10"].to_list() == [1 / 2, 0.0]
 
 
 def test_a_test_user_without_a_list_counts_with_zero() -> None:
@@ -97,7 +167,6 @@ def test_the_bootstrap_interval_is_about_two_standard_errors_each_way() -> None:
     assert high[0] == pytest.approx(0.5 + 1.96 * standard_error, abs=0.004)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("uvw"), st.sampled_from("abcdef")), min_size=1))
 def test_metrics_lie_between_0_and_1_whatever_the_order_of_rows(
     rows: list[tuple[str, str]],

@@ -10,14 +10,17 @@ import pytest
 
 from tasks import columns as c
 from tasks.__main__ import main
+from tasks.candidates.command import for_protocol
 from tasks.candidates.outside import (
     Naming,
     catalogue_of,
     interactions_of,
     known_of,
     leave_one_out,
+    read_table,
 )
 from tasks.errors import ContractViolation
+from tasks.settings import SASRecOptions
 
 
 def ordered(text: dict[str, str]) -> pl.DataFrame:
@@ -25,26 +28,44 @@ def ordered(text: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=[c.USER_ID, c.ITEM_ID, "pos"], orient="row")
 
 
-def split_by_order(text: dict[str, str], learn_penultimate: bool) -> tuple[list, list, list]:  # type: ignore[type-arg]
+def split_by_order(text: dict[str, str], users: int | None) -> tuple[list, list, list, list]:  # type: ignore[type-arg]
     table = interactions_of(ordered(text), Naming(order="pos"))
-    split = leave_one_out(known_of(table, catalogue_of(table, None)), learn_penultimate)
+    split = leave_one_out(known_of(table, catalogue_of(table, None)), users)
     pair = (c.USER_ID, c.ITEM_ID)
     learned = split.known.interactions.select(pair).rows()
     histories = split.requests.histories.select(pair).rows()
-    return learned, histories, split.protocols[0].truth.rows()
+    assert split.known.later is not None
+    later = split.known.later.select(pair).rows()
+    return learned, later, histories, split.protocols[0].truth.rows()
 
 
-def test_leave_one_out_holds_out_the_last_item_and_the_one_before() -> None:
-    learned, histories, truth = split_by_order({"u": "abcd", "v": "ba", "w": "a"}, False)
+def test_leave_one_out_holds_out_the_last_item_and_validates_on_the_one_before() -> None:
+    learned, later, histories, truth = split_by_order({"u": "abcd", "v": "ba", "w": "a"}, None)
     assert learned == [("u", "a"), ("u", "b")]
+    assert later == [("u", "c"), ("v", "b")]
     assert histories == [("u", "a"), ("u", "b"), ("u", "c"), ("v", "b")]
     assert truth == [("u", "d"), ("v", "a")]
 
 
 def test_leave_one_out_may_learn_the_item_before_the_last() -> None:
-    learned, histories, truth = split_by_order({"u": "abcd", "v": "ba", "w": "a"}, True)
+    learned, later, histories, truth = split_by_order({"u": "abcd", "v": "ba", "w": "a"}, 0)
     assert learned == histories == [("u", "a"), ("u", "b"), ("u", "c"), ("v", "b")]
+    assert later == []
     assert truth == [("u", "d"), ("v", "a")]
+
+
+def test_leave_one_out_may_validate_on_some_users_and_learn_from_the_others() -> None:
+    learned, later, _, _ = split_by_order({"u": "abcd", "v": "bacd"}, 1)
+    (validated,) = {user for user, _ in later}
+    assert later == [(validated, "c")]
+    other = "v" if validated == "u" else "u"
+    assert [item for user, item in learned if user == other][-1] == "c"
+
+
+def test_leave_one_out_asks_sasrec_for_the_next_item_unless_somebody_said_otherwise() -> None:
+    found = for_protocol(SASRecOptions(width=64), "loo")
+    assert (found.horizon, found.width, found.length) == (1, 64, 100)
+    assert for_protocol(SASRecOptions(), "time") == SASRecOptions()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +126,7 @@ def test_a_time_split_prints_generators_beside_yardsticks_with_seconds(
     assert call(clicks, *words, "--holdout-days", "2") == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("300 interactions learned, 9 items, 30 test users, 30 of them")
-    names = [line.split()[:2] for line in printed[2:]]
+    names = [line.split()[:2] for line in printed[3:-1]]
     # Everybody touched every item before, so nothing is left for the protocol `time_new`.
     assert names == [[name, "time"] for name in ("popular", "sasrec", "popular_7d", "own_repeats")]
 
@@ -114,7 +135,7 @@ def test_leave_one_out_prints_a_row_a_generator(
     clicks: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(clicks, "--protocol", "loo", "--generators", "ease") == 0
-    names = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[2:]]
+    names = [line.split()[:2] for line in capsys.readouterr().out.splitlines()[3:-1]]
     assert names == [["ease", "loo"], ["popular_7d", "loo"], ["own_repeats", "loo"]]
 
 
@@ -130,3 +151,34 @@ def test_a_wrong_call_says_what_is_wrong(
 ) -> None:
     assert call(clicks, *words) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_metrics_can_be_computed_again_from_what_is_saved(
+    clicks: Path, tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some = read_table(clicks).filter(pl.col("when") < "2026-03-06")
+    some.write_csv(clicks)
+    file = tmp_path / "saved" / f"lists.{suffix}"
+    words = ("--generators", "ease,popular", "--save-lists", str(file))
+    assert call(clicks, "--protocol", "loo", *words) == 0
+    assert f"ranked lists: {file}" in capsys.readouterr().out
+    lists, truth = read_table(file), read_table(file.with_name(f"truth-lists.{suffix}"))
+    table = read_table(tmp_path / "evaluations" / "clicks-loo.csv").filter(pl.col(c.SLICE) == "all")
+    for name in ("ease", "popular", "popular_7d", "own_repeats"):
+        hits = lists.filter(pl.col(c.GENERATOR) == name).join(truth, on=[c.USER_ID, c.ITEM_ID])
+        expected = {
+            "recall@10": hits.filter(pl.col(c.RANK) <= 10).height / truth.height,
+            "mrr@10": (1 / hits.filter(pl.col(c.RANK) <= 10)[c.RANK]).sum() / truth.height,
+        }
+        assert hits.height or name == "own_repeats"
+        saved = dict(table.filter(pl.col(c.GENERATOR) == name)[c.METRIC, c.VALUE].iter_rows())
+        assert {metric: saved[metric] for metric in expected} == pytest.approx(expected)
+
+
+def test_what_a_generator_takes_is_saved_beside_its_metrics(clicks: Path, tmp_path: Path) -> None:
+    assert call(clicks, "--protocol", "loo", "--generators", "popular") == 0
+    table = read_table(tmp_path / "evaluations" / "clicks-loo.csv")
+    assert {"fit_seconds", "list_seconds", "peak_gb"} < set(table.columns)
+    assert table["peak_gb"].min() > 0
+    assert set(table[c.SLICE]) == {"all", "warm", "history 5-19"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from math import log, sqrt
 
 import numpy as np
 import polars as pl
@@ -13,12 +15,15 @@ from scipy import sparse
 from tasks import columns as c
 from tasks.candidates.ease import closed_form, most_touched, touched
 from tasks.candidates.features import Vocabulary
-from tasks.candidates.generator import NO_OPINION, Known, Requests
+from tasks.candidates.generator import NO_OPINION, Known, Requests, Run
+from tasks.candidates.item_neighbours import ItemNeighbours, nearest, newest
 from tasks.candidates.lightfm import distinct_pairs, feature_matrix
+from tasks.candidates.new_items import NewItems
 from tasks.candidates.popular import Popular, PopularOfWeek
 from tasks.candidates.repeats import Repeats
-from tasks.candidates.sasrec import NOTHING, cut, later, pad, popularity, sampled_loss, sequences
-from tasks.settings import Candidates, PopularOptions
+from tasks.candidates.sasrec import popularity
+from tasks.candidates.windows import NOTHING, cut, later, pad, sequences
+from tasks.settings import Candidates, NeighbourOptions, NewItemOptions, PopularOptions
 
 DAY = date(2026, 3, 31)
 
@@ -60,7 +65,7 @@ def test_popular_halves_by_age_and_pulls_a_city_to_the_whole() -> None:
         ("n", "a", 0, 4), ("n", "b", 2, 4), ("s", "b", 0, 6), cities={"n": "north", "s": "south"}
     )
     options = Candidates(popular=PopularOptions(half_life_days=2, city_prior=3))
-    scores = Popular.fit(rows, options, 0, 1).scores(everybody(rows))
+    scores = Popular.fit(rows, options, Run(0, 1)).scores(everybody(rows))
     # North: a 4, b 4 x 0.5 = 2. South: b 6. All: a 4 of 12, b 8 of 12. m = 3.
     north = [(4 + 3 * 4 / 12) / (6 + 3), (2 + 3 * 8 / 12) / (6 + 3)]
     south = [(0 + 3 * 4 / 12) / (6 + 3), (6 + 3 * 8 / 12) / (6 + 3)]
@@ -69,7 +74,7 @@ def test_popular_halves_by_age_and_pulls_a_city_to_the_whole() -> None:
 
 def test_popularity_of_the_week_knows_neither_city_nor_the_eighth_day() -> None:
     rows = known(("n", "a", 7, 9), ("n", "b", 6, 1), ("s", "d", 0, 3), cities={"n": "north"})
-    scores = PopularOfWeek.fit(rows, Candidates(), 0, 1).scores(everybody(rows))
+    scores = PopularOfWeek.fit(rows, Candidates(), Run(0, 1)).scores(everybody(rows))
     assert scores[0] == pytest.approx([-np.inf, 1 / 4, 3 / 4])
     assert scores[0].tolist() == scores[1].tolist()
 
@@ -77,7 +82,7 @@ def test_popularity_of_the_week_knows_neither_city_nor_the_eighth_day() -> None:
 def test_own_repeats_add_up_weights_halved_by_age() -> None:
     rows = known(("u", "a", 10, 4), ("u", "a", 0, 1), ("u", "b", 20, 4), ("v", "b", 0, 1))
     options = Candidates(repeats_half_life_days=10)
-    scores = Repeats.fit(rows, options, 0, 1).scores(everybody(rows))
+    scores = Repeats.fit(rows, options, Run(0, 1)).scores(everybody(rows))
     assert scores.tolist() == [[4 * 0.5 + 1, 4 * 0.25], [NO_OPINION, 1]]
 
 
@@ -159,10 +164,59 @@ def test_popularity_shifts_by_what_the_last_week_changed() -> None:
     assert np.exp(shift) == pytest.approx([(1 / 3) / (3 / 5), (2 / 3) / (2 / 5)])
 
 
-def test_the_sampled_loss_is_unbiased_for_the_partition_sum() -> None:
-    torch.manual_seed(2)
-    states, items, bias = torch.randn(4, 8), torch.randn(50, 8) * 0.3, torch.zeros(50)
-    wanted = torch.tensor([1, 7, 7, 30])
-    full = torch.nn.functional.cross_entropy(states @ items.T + bias, wanted)
-    drawn = torch.stack([sampled_loss(states, wanted, items, bias, 40) for _ in range(400)])
-    assert drawn.mean().item() == pytest.approx(full.item(), abs=0.05)
+def test_neighbours_are_visited_close_together_and_lately() -> None:
+    of_u = (("u", "a", 2, 1), ("u", "b", 0, 1), ("u", "d", 0, 1))
+    rows = known(*of_u, ("v", "a", 4, 1), ("v", "b", 2, 1))
+    options = Candidates(item_neighbours=NeighbourOptions(reach=2, half_life_days=2))
+    scores = ItemNeighbours.fit(rows, options, Run(0, 1)).scores(everybody(rows))
+    # a and b: next to each other today, and two days (a half-life) ago. b and d: next to each
+    # other. a and d: two apart.
+    ab, bd, ad = 1 + 0.5, 1.0, 1 / 2
+    a, b, d = ab + ad, ab + bd, bd + ad
+    sim_ab, sim_bd, sim_ad = ab / sqrt(a * b), bd / sqrt(b * d), ad / sqrt(a * d)
+    # v saw b last and a before.
+    assert scores[1] == pytest.approx([sim_ab, 0.5 * sim_ab, sim_bd + 0.5 * sim_ad])
+
+
+def test_an_item_visited_twice_in_a_row_is_no_neighbour_of_itself() -> None:
+    rows = known(("u", "a", 0, 1), ("u", "a", 0, 1), ("v", "b", 0, 1))
+    scores = ItemNeighbours.fit(rows, Candidates(), Run(0, 1)).scores(everybody(rows))
+    assert (scores == NO_OPINION).all()
+
+
+def test_the_most_similar_stay_ties_to_the_smaller_item() -> None:
+    similar = sparse.csr_matrix([[0.0, 0.5, 0.9, 0.5], [0.5, 0.0, 0.0, 0.0]])
+    assert nearest(similar, 2).toarray().tolist() == [[0, 0.5, 0.9, 0], [0.5, 0, 0, 0]]
+
+
+def test_only_the_last_items_ask_each_at_its_newest_place() -> None:
+    rows = known(*(("u", item, 9 - n, 1) for n, item in enumerate("dabab")), ("w", "b", 0, 1))
+    found = everybody(rows).encoded(pl.Series(c.ITEM_ID, ["a", "b", "d"]))
+    weights, cells = newest(found, reach=4)
+    told = sorted(zip(*(part.tolist() for part in (*cells, weights)), strict=True))
+    assert told == [(0, 0, 0.5), (0, 1, 1.0), (1, 1, 1.0)]
+
+
+def test_new_items_are_like_what_was_touched_and_hardly_touched_themselves() -> None:
+    rows = known(("u", "a", 0, 1), ("v", "a", 0, 1), ("v", "b", 0, 1), ("w", "b", 0, 1))
+    items = pl.DataFrame(
+        {
+            c.ITEM_ID: ["a", "b", "n"],
+            c.BRAND: ["x", "x", "y"],
+            c.COLOUR: ["red", "blue", "red"],
+        }
+    )
+    shop = replace(rows, items=items)
+    options = Candidates(new_items=NewItemOptions(max_touches=2))
+    scores = NewItems.fit(shop, options, Run(0, 1)).scores(everybody(shop))
+    # a is an x in red, both in two of three items; n is the only y, and red.
+    both, alone = log(3 / 2), log(3)
+    cosine = both * both / (sqrt(2 * both**2) * sqrt(both**2 + alone**2))
+    assert scores[0] == pytest.approx([-np.inf, -np.inf, cosine])
+    # w touched only b, which has nothing of n.
+    assert (scores[2] == NO_OPINION).all()
+
+
+def test_new_items_say_nothing_where_nothing_is_told_of_items() -> None:
+    rows = known(("u", "a", 0, 1), ("v", "b", 0, 1))
+    assert (NewItems.fit(rows, Candidates(), Run(0, 1)).scores(everybody(rows)) == NO_OPINION).all()

@@ -13,6 +13,8 @@ from tasks import tracking
 from tasks.candidates.fitting import fitted
 from tasks.candidates.generator import Known
 from tasks.candidates.logged import log_model, requirements, signature
+from tasks.candidates.sasrec import SASRec
+from tasks.errors import ContractViolation
 from tasks.settings import Settings
 
 
@@ -49,6 +51,22 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
     assert answer.dtypes[[c.SCORE, c.RANK]].to_dict() == {n: told[n] for n in (c.SCORE, c.RANK)}
     assert list(answer.columns) == list(told)
     assert not set(answer[c.ITEM_ID]) & {"i03", "i06"}
+
+    child = fitted("sasrec", small_shop, starting_from(settings, "1"))
+    assert isinstance(child, SASRec)
+    assert child.facts["parent"] == "1"
+    fresh = fitted("sasrec", small_shop, settings)
+    assert fresh.item_vectors().tolist() == generator.item_vectors().tolist()
+    assert child.item_vectors().tolist() != generator.item_vectors().tolist()
+    with pytest.raises(ContractViolation, match="no version 99 of candidates_sasrec to start from"):
+        fitted("sasrec", small_shop, starting_from(settings, "99"))
+
+
+def starting_from(settings: Settings, version: str) -> Settings:
+    sasrec = settings.candidates.sasrec.model_copy(update={"parent": version})
+    return settings.model_copy(
+        update={"candidates": settings.candidates.model_copy(update={"sasrec": sasrec})}
+    )
 
 
 def test_nothing_is_logged_when_nothing_is_tracked(

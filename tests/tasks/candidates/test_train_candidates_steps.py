@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,22 +11,27 @@ import pytest
 
 from tasks import build_features, train_candidates
 from tasks import columns as c
-from tasks.candidates import BASELINES, GENERATORS
-from tasks.errors import QualityGateFailed
+from tasks.candidates import BASELINES, embeddings_command
+from tasks.candidates.sources import degraded, newest_lists
+from tasks.errors import ContractViolation, QualityGateFailed, WrongCall
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
+    CANDIDATE_BLEND,
     CANDIDATE_METRICS,
     CANDIDATES,
     HELDOUT_CANDIDATES,
+    HELDOUT_RANKS,
     ITEM_EMBEDDINGS,
     ITEMS,
     USER_EMBEDDINGS,
 )
-from tasks.settings import Settings
+from tasks.report.build import build
+from tasks.settings import Candidates, Settings
 
 FIRST = date(2026, 3, 2)
 LAST = FIRST + timedelta(days=7)
 LANDED = FIRST + timedelta(days=11)
+NIGHTLY = Candidates().generators
 
 
 def told(settings: Settings, **options: object) -> Settings:
@@ -57,9 +63,9 @@ def trained(ingested: Settings) -> Lake:
 
 
 def test_every_generator_writes_its_part_of_candidates(trained: Lake) -> None:
-    assert trained.parts(CANDIDATES, LAST) == sorted(GENERATORS)
+    assert trained.parts(CANDIDATES, LAST) == sorted(NIGHTLY)
     rows = trained.read_day(CANDIDATES, LAST)
-    assert rows[c.GENERATOR].unique().sort().to_list() == sorted(GENERATORS)
+    assert rows[c.GENERATOR].unique().sort().to_list() == sorted(NIGHTLY)
     assert rows[c.RANK].max() == 20
 
 
@@ -71,7 +77,7 @@ def test_no_candidate_is_out_of_stock(trained: Lake) -> None:
 def test_metrics_stand_beside_yardsticks_and_the_union(trained: Lake) -> None:
     metrics = trained.read_day(CANDIDATE_METRICS, LAST)
     found = metrics[c.GENERATOR].unique().sort().to_list()
-    assert found == sorted([*GENERATORS, *BASELINES, "union"])
+    assert found == sorted([*NIGHTLY, *BASELINES, "union"])
     users = metrics.filter(
         (pl.col("protocol") == "time") & (pl.col(c.METRIC) == "users") & (pl.col(c.SLICE) == "all")
     )
@@ -128,6 +134,57 @@ def test_too_few_interactions_give_empty_parts_and_pass(
     assert train_candidates.publish_candidates(day, demanding) == 0
 
 
+def test_the_blend_says_what_each_source_brings_and_how_deep_it_is_read(trained: Lake) -> None:
+    rows = trained.read_day(CANDIDATE_BLEND, LAST)
+    assert set(rows["budget"]) == {300, 1000}
+    assert set(rows["source"]) == {*NIGHTLY, "union", "equal", "blend"}
+    at = {row["source"]: row for row in rows.filter(budget=300).to_dicts()}
+    assert at["blend"]["quota"] == sum(at[name]["quota"] for name in NIGHTLY) <= 300
+    assert max(at[name]["recall"] for name in NIGHTLY) <= at["union"]["recall"]
+    assert 0 < at["blend"]["recall"] <= at["union"]["recall"]
+
+
+def test_every_generator_ranks_the_same_later_items(trained: Lake) -> None:
+    rows = trained.read_day(HELDOUT_RANKS, LAST)
+    each = rows.group_by(c.GENERATOR).len()
+    assert set(each[c.GENERATOR]) == set(NIGHTLY)
+    assert each["len"].n_unique() == 1
+    assert rows["first_day"].min() > LAST - timedelta(days=3)
+
+
+def weak(ingested: Settings) -> Settings:
+    """LightFM that learns nothing: its lists are random."""
+    lightfm = ingested.candidates.lightfm.model_copy(update={"epochs": 1, "learning_rate": 1e-9})
+    return told(ingested, lightfm=lightfm, bootstraps=200)
+
+
+def test_a_generator_below_its_floor_writes_nothing_and_its_newest_lists_stay_in_use(
+    trained: Lake, ingested: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = FIRST + timedelta(days=5)
+    for name in ("popular", "ease", "sasrec"):
+        train_candidates.train_generator(day, ingested, name)
+    before = [trained.parts(table, day) for table in train_candidates.PARTS]
+    with pytest.raises(QualityGateFailed, match=r"lightfm: ndcg@10 .* is below 0\.5 times pop"):
+        train_candidates.train_generator(day, weak(ingested), "lightfm")
+    assert [trained.parts(table, day) for table in train_candidates.PARTS] == before
+    young = told(ingested, max_age_days=1)
+    train_candidates.publish_candidates(day, young)
+    none = "Degraded: lightfm wrote nothing for 2026-03-07; no lists of it are young enough"
+    assert none in caplog.text
+    earlier = day - timedelta(days=2)
+    trained.write_day(CANDIDATES, earlier, CANDIDATES.empty(), "lightfm")
+    assert newest_lists(Lake(ingested), day)["lightfm"] == earlier
+    assert newest_lists(Lake(young), day)["lightfm"] is None
+    (line,) = degraded(Lake(ingested), day)
+    assert line.endswith("readers take its lists of 2026-03-05, 2 days older.")
+    assert build(day, ingested).headline[0] == line
+
+
+def test_a_day_on_which_all_wrote_is_not_degraded(trained: Lake) -> None:
+    assert degraded(trained, LAST) == ()
+
+
 def test_a_day_with_too_few_sources_is_refused(ingested: Settings) -> None:
     day = FIRST + timedelta(days=2)
     train_candidates.train_generator(day, ingested, "popular")
@@ -140,6 +197,11 @@ def test_a_day_that_trains_but_wrote_nothing_is_refused(ingested: Settings) -> N
         train_candidates.publish_candidates(date(2026, 3, 6), ingested)
 
 
+def test_a_generator_that_nobody_wrote_is_refused_by_name(ingested: Settings) -> None:
+    with pytest.raises(ContractViolation, match="no generator magic; there are popular, ease"):
+        train_candidates.list_generators(LAST, told(ingested, generators=("popular", "magic")))
+
+
 def test_a_superseded_day_lists_no_generator_and_says_what_supersedes_it(
     ingested: Settings,
 ) -> None:
@@ -150,14 +212,14 @@ def test_a_superseded_day_lists_no_generator_and_says_what_supersedes_it(
     assert train_candidates.publish_candidates(day, settings) == 0
     lake = Lake(settings)
     assert not lake.has_day(CANDIDATES, day)
-    assert train_candidates.list_generators(LANDED, settings) == list(GENERATORS)
+    assert train_candidates.list_generators(LANDED, settings) == list(NIGHTLY)
 
 
 def test_days_divisible_by_seven_train_although_superseded(ingested: Settings) -> None:
     one = ingested.training.model_copy(update={"last_days": 1})
     settings = ingested.model_copy(update={"training": one})
     assert (date(2026, 3, 5) - date(1970, 1, 1)).days % 7 == 0
-    assert train_candidates.list_generators(date(2026, 3, 5), settings) == list(GENERATORS)
+    assert train_candidates.list_generators(date(2026, 3, 5), settings) == list(NIGHTLY)
 
 
 def test_a_superseded_week_day_is_listed_but_not_judged(ingested: Settings) -> None:
@@ -170,3 +232,19 @@ def test_a_superseded_week_day_is_listed_but_not_judged(ingested: Settings) -> N
     for table in (CANDIDATE_METRICS, HELDOUT_CANDIDATES):
         record = ledger.current(table)[thursday, "popular"]
         assert record.superseded_by == LANDED - timedelta(days=1)
+
+
+def test_embeddings_of_the_lake_are_looked_at_by_a_command(
+    trained: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = Namespace(day=LAST + timedelta(days=1), generator="sasrec", item=None)
+    embeddings_command.run(told, trained.settings)
+    printed = capsys.readouterr().out
+    assert "similarity" in printed
+    assert "nobody's embeddings are 14 days old" in printed
+    file = trained.settings.home / "embeddings" / f"items-sasrec-{LAST}.png"
+    assert file.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(WrongCall, match="popular has written no embeddings up to"):
+        embeddings_command.run(
+            Namespace(day=LAST, generator="popular", item=None), trained.settings
+        )

@@ -1,0 +1,123 @@
+"""`inspect-embeddings`: similar items, a map of items, and what embeddings foretell of customers.
+
+Everything goes to one MLflow run, the map also to a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date, timedelta
+
+import polars as pl
+
+from tasks import columns as c
+from tasks import tracking
+from tasks.arguments import a_day
+from tasks.candidates.interactions import known_on, snapshot
+from tasks.candidates.preference import COMPARED, HORIZON_DAYS, counters, labels, told_beside
+from tasks.candidates.similar import as_matrix, map_picture, on_a_plane, similar
+from tasks.errors import WrongCall
+from tasks.lake.contracts import Table
+from tasks.lake.lake import Lake
+from tasks.lake.tables import ITEM_EMBEDDINGS, ITEMS, USER_EMBEDDINGS
+from tasks.report import figures
+from tasks.report.page import with_interval
+from tasks.seeds import seed_of
+from tasks.settings import Settings
+
+SIMILAR = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which embeddings are looked at."""
+    parser.add_argument("--day", type=a_day, required=True, help="YYYY-MM-DD, the last one known")
+    parser.add_argument("--generator", default="sasrec", help="whose embeddings")
+    parser.add_argument("--item", help="item_id whose neighbours are printed; default: the first")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> None:
+    """Print neighbours and the table of preferences; log the map and the figures."""
+    lake, name = Lake(settings), args.generator
+    tags = {"day": str(args.day), "generator": name}
+    with tracking.task_run(settings, "inspect-embeddings", f"{name} {args.day}", tags):
+        made = newest(lake, ITEM_EMBEDDINGS, args.day, name)
+        if made is None:
+            raise WrongCall(f"{name} has written no embeddings up to {args.day}")
+        items = snapshot(lake, ITEMS, made)
+        vectors = lake.read_day(ITEM_EMBEDDINGS, made, name)
+        print(whole(neighbours(vectors, items, args.item)))
+        draw(vectors, items, name, settings, made)
+        before = newest(lake, USER_EMBEDDINGS, args.day - timedelta(days=HORIZON_DAYS), name)
+        if before is None:
+            print(f"nobody's embeddings are {HORIZON_DAYS} days old: no preference can be told")
+        else:
+            print(shown(preferences(lake, args.day, before, name, settings)))
+
+
+def newest(lake: Lake, table: Table, day: date, generator: str) -> date | None:
+    """Return the newest day up to `day` on which the generator wrote embeddings, if any."""
+    parts = lake.ledger.written(table).items()
+    days = [made for (made, part), at in parts if part == generator and made <= day and at.rows]
+    return max(days, default=None)
+
+
+def neighbours(vectors: pl.DataFrame, items: pl.DataFrame, item_id: str | None) -> pl.DataFrame:
+    """Return the nearest items with what they are; the asked one stands first."""
+    asked = item_id or str(vectors[c.ITEM_ID][0])
+    itself = pl.DataFrame({c.ITEM_ID: [asked], "similarity": [1.0]})
+    found = similar(vectors, asked, SIMILAR).with_columns(pl.col("similarity").cast(pl.Float64))
+    told = items.select(c.ITEM_ID, c.CATEGORY_GROUP, c.CATEGORY, c.BRAND)
+    return pl.concat([itself, found]).join(told, on=c.ITEM_ID, how="left", maintain_order="left")
+
+
+def draw(
+    vectors: pl.DataFrame, items: pl.DataFrame, name: str, settings: Settings, day: date
+) -> None:
+    """Write the map of items and log it."""
+    plane = on_a_plane(vectors, seed_of(settings, "item_map", name))
+    picture = map_picture(plane, items, name)
+    tracking.figure("items.png", picture)
+    file = settings.home / "embeddings" / f"items-{name}-{day}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(figures.png(picture))
+    print(f"map of items: {file}")
+
+
+def preferences(lake: Lake, day: date, made: date, name: str, settings: Settings) -> pl.DataFrame:
+    """Return what embeddings of `made` told of the days after, beside plain counters."""
+    later = known_on(lake, day, settings.candidates)
+    preferred = labels(later.interactions, later.items, made)
+    known = later.interactions.filter(pl.col(c.DT) <= made)
+    people = lake.read_day(USER_EMBEDDINGS, made, name).join(preferred, on=c.USER_ID)
+    people = people.sort(c.USER_ID)
+    counted = counters(known, later.items, people[c.USER_ID])
+    found = told_beside(
+        as_matrix(people),
+        counted.to_numpy(),
+        people[c.CATEGORY_GROUP],
+        settings.candidates.bootstraps,
+        seed_of(settings, "preference", name),
+    )
+    print(f"{people.height:,} customers, embeddings of {made}, preferences of the 14 days after")
+    track(found)
+    return found
+
+
+def shown(found: pl.DataFrame) -> str:
+    """Return the table of preferences, each AUC with its interval."""
+    for name in COMPARED:
+        found = with_interval(found, name, name, f"{name}_low", f"{name}_high")
+    return whole(found.select(c.CATEGORY_GROUP, "users", *COMPARED))
+
+
+def whole(rows: pl.DataFrame) -> str:
+    """Return the frame as text, nothing of it left out."""
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=120, tbl_hide_dataframe_shape=True):
+        return str(rows)
+
+
+def track(found: pl.DataFrame) -> None:
+    """Log AUC of embeddings and counters by category group."""
+    for row in found.drop_nulls("embeddings").to_dicts():
+        for what in COMPARED:
+            tracking.metric(f"auc_{what}/{row[c.CATEGORY_GROUP]}", row[what])
