@@ -21,6 +21,8 @@ version that was left is no incumbent any more, and the next model that passes t
 
 ### Run again
 - **Roll back**: **Trigger**, type why into **rollback_reason**, **Advanced Options**, **Partition Key** today's date.
+- **It was a mistake**: the version that was left does not come back, cleared or not. Trigger retrain_ranker for its day with
+  **force_training**: the gate judges it anew.
 - Not safe to repeat: each run goes one version further back. Never **mark as success** (the tick): it moves nothing.
 """  # noqa: E501
 

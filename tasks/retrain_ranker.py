@@ -56,7 +56,7 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     found = verdict.judged(groups, day, past, settings)
     metrics = found.trial.metrics if found else pl.DataFrame(schema=evaluation.METRICS)
     lake.write_day(RANKER_METRICS, day, metrics)
-    decision = verdict.decision_row(found, settings)
+    decision = verdict.decision_row(found)
     lake.append_day(GATE_DECISIONS, day, decision)
     verdict.track(found, decision)
     told = f"{decision['decision'][0]}: {decision[c.REASON][0]}"
@@ -67,12 +67,12 @@ def promote(day: date, settings: Settings) -> int:
     """Make the day's model live if the gate passed it; return how many moves that took.
 
     What was once decided about a day that is superseded now is history: it neither goes live nor
-    fails again.
+    fails again. Nor does what was rolled back from go live again.
 
     Raises:
         QualityGateFailed: the gate refused the model, or found it too good.
     """
-    from tasks.ranker import promotion
+    from tasks.ranker import history, promotion
     from tasks.ranker.registry import registry_of
 
     lake = Lake(settings)
@@ -86,8 +86,9 @@ def promote(day: date, settings: Settings) -> int:
         return 0
     registry = registry_of(settings)
     found = promotion.registered(registry, number)
-    if not promotion.moves_forward(registry.serving(), found):
-        log.info("%s: version %s is not newer than the live one", day, number)
+    moves = history.all_moves(lake)
+    if why := promotion.obstacle(decision, moves, registry.serving(), found):
+        log.info("%s: %s", day, why)
         return 0
     reason = str(decision[c.REASON])
     return promotion.move(lake, day, registry, found, "promote", reason)

@@ -8,6 +8,7 @@ listings, whose positions are random, no figure owes anything to position.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 RANKER = "ranker"
 INCUMBENT = "incumbent"
 LIVE_BEFORE = "live 14 days ago"
+LIVE = (INCUMBENT, LIVE_BEFORE)
 POPULARITY = "popularity"
 RANDOM = "random"
 LOGGED = "logged"
@@ -212,6 +214,11 @@ def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
 def held_out(groups: pl.DataFrame, days: Sequence[object]) -> pl.DataFrame:
     """Return the whole lists of the given days."""
     return groups.filter(pl.col("is_measured") & pl.col(c.LISTING_DAY).is_in(list(days)))
+
+
+def before(groups: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Return the whole lists of the days before `day` that have some."""
+    return groups.filter(pl.col("is_measured") & (pl.col(c.LISTING_DAY) < day))
 
 
 def value_of(metrics: pl.DataFrame, model: str, metric: str) -> float | None:

@@ -15,10 +15,11 @@ median of the last gains by more than `mads` median absolute deviations, or a si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
+from tasks.ranker.evaluation import LIVE
 from tasks.ranker.measure import Interval
 
 Verdict = Literal["pass", "refused", "undecided", "too good"]
@@ -86,10 +87,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict and the sentence for the person on call."""
+    """The verdict and the sentence for the person on call.
+
+    `accept_reason` is why a person let a model pass that is too good; empty where nobody had to.
+    """
 
     verdict: Verdict
     reason: str
+    accept_reason: str = ""
 
 
 def decide(evidence: Evidence, limits: Limits, accept_reason: str = "") -> Decision:
@@ -108,14 +113,15 @@ def decide(evidence: Evidence, limits: Limits, accept_reason: str = "") -> Decis
 
 
 def _wins(evidence: Evidence) -> str:
-    alone = all(one.bound == 0.0 for one in evidence.comparisons)
-    why = "No accepted model is older than the held-out lists, so only these decide: "
+    alone = not any(one.against in LIVE for one in evidence.comparisons)
+    why = "The registry has no accepted model older than the held-out lists, so these decide: "
     return (why if alone else "") + "; ".join(map(str, evidence.comparisons))
 
 
 def _too_good(suspicion: str, wins: str, accept_reason: str) -> Decision:
     if accept_reason:
-        return Decision("pass", f"{wins}. Accepted although {suspicion}: {accept_reason}")
+        told = f"{wins}. Accepted although {suspicion}: {accept_reason}"
+        return Decision("pass", told, accept_reason)
     advice = "Look for a leak; if there is none, run again with a reason."
     return Decision("too good", f"{suspicion}. {advice}")
 
@@ -128,7 +134,7 @@ def confirm_refit(decision: Decision, correlation: float, limits: Limits) -> Dec
         f"the refit on all days orders the held-out lists unlike the judged model: correlation "
         f"{correlation:.3f}, needs {limits.refit_correlation}. The live model stays."
     )
-    return replace(decision, verdict="refused", reason=reason)
+    return Decision("refused", reason)
 
 
 def _tiny(customers: int, least: int) -> str:

@@ -16,6 +16,7 @@ import polars as pl
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker.gate import Comparison
+from tasks.training import EPOCH
 
 UNREGISTERED = "unregistered"
 LIVE_AGO = timedelta(days=14)
@@ -39,18 +40,41 @@ def moves_until(lake: Lake, day: date) -> pl.DataFrame:
     return lake.read_window(ALIAS_MOVES, day, window).sort("moved_at")
 
 
+def all_moves(lake: Lake) -> pl.DataFrame:
+    """Return every move of the alias, oldest first: a rollback of today is of no earlier day."""
+    days = [day for day, _ in lake.ledger.written(ALIAS_MOVES)]
+    return moves_until(lake, max(days, default=EPOCH))
+
+
+def standing(decisions: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
+    """Return the decisions whose version was not rolled back from afterwards.
+
+    A rollback from before the decision was from another version of that number, of a registry that
+    is gone.
+    """
+    back = moves.filter(pl.col("moved_by") == "rollback")
+    left = back.group_by(pl.col("from_version").alias("model_version")).agg(
+        pl.col("moved_at").max()
+    )
+    known = decisions.join(left, on="model_version", how="left", maintain_order="left")
+    is_left = (pl.col("moved_at") > pl.col("decided_at")).fill_null(value=False)
+    return known.filter(~is_left).select(decisions.columns)
+
+
 def incumbent(decisions: pl.DataFrame, moves: pl.DataFrame, first_held_out: date) -> str | None:
     """Return the newest accepted version that has not seen the held-out days.
 
     Accepted: passed, registered, and not rolled back from.
     """
-    revoked = moves.filter(pl.col("moved_by") == "rollback")["from_version"].drop_nulls()
-    accepted = decisions.filter(
-        (pl.col("decision") == "pass")
-        & pl.col("is_registered")
-        & (pl.col("trained_through") < first_held_out)
-        & ~pl.col("model_version").is_in(revoked.to_list())
-    ).sort("trained_through", "decided_at")
+    accepted = (
+        standing(decisions, moves)
+        .filter(
+            pl.col("decision") == "pass",
+            pl.col("is_registered"),
+            pl.col("trained_through") < first_held_out,
+        )
+        .sort("trained_through", "decided_at")
+    )
     return str(accepted["model_version"][-1]) if accepted.height else None
 
 

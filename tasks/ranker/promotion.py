@@ -9,7 +9,7 @@ import polars as pl
 from tasks import columns as c
 from tasks.errors import ContractViolation, QualityGateFailed
 from tasks.lake.lake import Lake
-from tasks.lake.tables import ALIAS_MOVES
+from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker import history
 from tasks.ranker.registry import Registry, Version
 
@@ -20,6 +20,25 @@ def newest_decision(decisions: pl.DataFrame) -> dict[str, object] | None:
     """Return the last decision of a day, None when there is none."""
     rows = decisions.sort("decided_at").tail(1).to_dicts()
     return rows[0] if rows else None
+
+
+def obstacle(
+    decision: dict[str, object], moves: pl.DataFrame, live: Version | None, found: Version
+) -> str | None:
+    """Return why a version that passed does not go live, None when it does.
+
+    Args:
+        decision: the GATE_DECISIONS row that lets it pass.
+        moves: every move of the alias, those of later days too.
+        live: what the alias names now.
+        found: the version that passed.
+    """
+    row = pl.DataFrame([decision], schema=GATE_DECISIONS.stored_schema)
+    if history.standing(row, moves).is_empty():
+        return f"version {found.number} was rolled back from; train the day again for another"
+    if not moves_forward(live, found):
+        return f"version {found.number} is not newer than the live one"
+    return None
 
 
 def promotable(decision: dict[str, object] | None) -> str | None:
@@ -77,9 +96,27 @@ def previous(moves: pl.DataFrame, live: Version | None) -> str:
 def move(
     lake: Lake, day: date, registry: Registry, found: Version, moved_by: str, reason: str
 ) -> int:
-    """Make a version the live one and return how many moves were recorded."""
+    """Make a version the live one and return 1, the move; one that broke off is only finished."""
     live = registry.serving()
-    row = {
+    # Recorded first: what cannot be written down is not done, and a rollback that is tried again
+    # after a full disk goes back one version, not two.
+    if not _broke_off(history.all_moves(lake), live, found, moved_by):
+        row = _row(lake, live, found, moved_by, reason)
+        lake.append_day(ALIAS_MOVES, day, pl.DataFrame([row], schema=ALIAS_MOVES.schema))
+    registry.serve(found.number)
+    return 1
+
+
+def _broke_off(moves: pl.DataFrame, live: Version | None, found: Version, moved_by: str) -> bool:
+    """Return whether the last move on record is this one: the registry failed after it."""
+    last = moves.select("from_version", "to_version", "moved_by").tail(1).rows()
+    return last == [(live.number if live else None, found.number, moved_by)]
+
+
+def _row(
+    lake: Lake, live: Version | None, found: Version, moved_by: str, reason: str
+) -> dict[str, object]:
+    return {
         "model": lake.settings.ranker.model_name,
         "moved_at": history.now(),
         "from_version": live.number if live else None,
@@ -88,8 +125,3 @@ def move(
         "moved_by": moved_by,
         c.REASON: reason,
     }
-    # Recorded first: what cannot be written down is not done, and a rollback that is tried again
-    # after a full disk goes back one version, not two.
-    recorded = lake.append_day(ALIAS_MOVES, day, pl.DataFrame([row], schema=ALIAS_MOVES.schema))
-    registry.serve(found.number)
-    return recorded

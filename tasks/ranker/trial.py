@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from tasks import columns as c
+from tasks.ranker import drift
 from tasks.ranker import evaluation as ev
 from tasks.ranker import model as ranker
 from tasks.ranker.gate import Comparison, Decision, Evidence, Limits, confirm_refit, decide
 from tasks.ranker.measure import Interval, ndcg_by_group, paired_gains
+from tasks.ranker.registry import Version
 from tasks.seeds import seed_of
 from tasks.settings import Ranker, Settings
 
@@ -31,7 +33,7 @@ class Rival:
     """A registered model that the new one is compared with: its order's name and its version."""
 
     order: str
-    number: str
+    version: Version
     model: CatBoost
 
 
@@ -114,15 +116,25 @@ def tried(
     if rows[c.LABEL].sum() == 0:
         return _untrainable(tuple(days), lists)
     model = fitted(rows, settings)
-    lists = _scored(lists, [Rival(ev.RANKER, "", model), *rivals], settings)
+    models = {ev.RANKER: model} | {rival.order: rival.model for rival in rivals}
+    lists = _scored(lists, models, settings)
     orders = [ev.RANKER, *(rival.order for rival in rivals), *ev.known_orders(lists)]
     metrics = ev.measured(lists, orders, settings.ranker, seed_for(settings, "bootstrap"))
     explained = explain(model, lists, settings)
+    shares = {ev.RANKER: explained.shares} | _shares_before(rivals, lists, settings)
+    metrics = pl.concat([metrics, drift.measured(ev.before(groups, min(days)), lists, shares)])
     evidence = evidence_of(lists, orders, metrics, explained.shares, past_gains, settings)
-    limits, reason = limits_of(settings.ranker), settings.ranker.accept_reason
-    decision = decide(evidence, limits, reason)
+    decision = decide(evidence, limits_of(settings.ranker), settings.ranker.accept_reason)
     log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)
     return Trial(tuple(days), lists, metrics, evidence, decision, explained)
+
+
+def _shares_before(
+    rivals: Sequence[Rival], lists: pl.DataFrame, settings: Settings
+) -> dict[str, pl.DataFrame]:
+    """Return what the incumbent goes by on the same lists; nothing without one."""
+    live = (rival for rival in rivals if rival.order == ev.INCUMBENT)
+    return {rival.order: explain(rival.model, lists, settings).shares for rival in live}
 
 
 def _untrainable(days: tuple[date, ...], lists: pl.DataFrame) -> Trial:
@@ -131,9 +143,14 @@ def _untrainable(days: tuple[date, ...], lists: pl.DataFrame) -> Trial:
     return Trial(days, lists, metrics, Evidence(0, (), 0.0), Decision("undecided", reason))
 
 
-def _scored(lists: pl.DataFrame, rivals: Sequence[Rival], settings: Settings) -> pl.DataFrame:
-    columns = {rival.order: ranker.score(rival.model, lists, settings.threads) for rival in rivals}
-    return lists.with_columns(**columns)
+def _scored(
+    lists: pl.DataFrame, models: Mapping[str, CatBoost], settings: Settings
+) -> pl.DataFrame:
+    """Return the lists with a score column per order."""
+    columns = [
+        ranker.score(model, lists, settings.threads).alias(order) for order, model in models.items()
+    ]
+    return lists.with_columns(columns)
 
 
 def explain(model: CatBoost, lists: pl.DataFrame, settings: Settings) -> Fitted:
@@ -155,7 +172,7 @@ def evidence_of(
     """Return what the gate looks at."""
     options = settings.ranker
     base = ev.base_orders(orders)
-    bounds = dict.fromkeys(set(orders) & {ev.INCUMBENT, ev.LIVE_BEFORE}, -options.margin)
+    bounds = dict.fromkeys(set(orders) & set(ev.LIVE), -options.margin)
     bounds |= dict.fromkeys(base, 0.0)
     ndcg = ndcg_by_group(lists, orders, options.cutoff)
     gains = _gains(ndcg, [name for name in orders if name in bounds], settings)
@@ -181,6 +198,6 @@ def _gains(ndcg: pl.DataFrame, others: list[str], settings: Settings) -> dict[st
 
 def confirmed(trial: Trial, refit: CatBoost, settings: Settings) -> tuple[Decision, float]:
     """Return the decision after the refit, and how alike both models order the held-out lists."""
-    lists = _scored(trial.lists, [Rival(REFIT, "", refit)], settings)
+    lists = _scored(trial.lists, {REFIT: refit}, settings)
     correlation = ranker.rank_correlation(lists, ev.RANKER, REFIT)
     return confirm_refit(trial.decision, correlation, limits_of(settings.ranker)), correlation

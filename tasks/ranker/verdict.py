@@ -1,12 +1,15 @@
 """From groups to a recorded verdict: hold out one day, more when undecided, refit, register.
 
-The rivals of a trial have not seen its held-out days, so that holding out more days may need an
-older incumbent; without one, `sf_pos` and popularity decide.
+The rivals of a trial have not seen its held-out days; where no model is that old, `sf_pos` and
+popularity decide. Days are held out together only as far back as every rival of the first trial
+still qualifies: more days must not drop the live model from the comparison. So after a night that
+decided nothing the live model is a day older, and the next one may pool a day more.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -16,8 +19,8 @@ import polars as pl
 from tasks import columns as c
 from tasks import tracking
 from tasks.lake.tables import GATE_DECISIONS
+from tasks.ranker import drift, history
 from tasks.ranker import evaluation as ev
-from tasks.ranker import history
 from tasks.ranker import model as ranker
 from tasks.ranker.gate import Decision, Evidence
 from tasks.ranker.groups import held_out_days
@@ -59,24 +62,24 @@ def judged(groups: pl.DataFrame, day: date, past: Past, settings: Settings) -> V
     days = held_out_days(groups, settings.ranker)
     if not days:
         return None
-    trial, rivals = _trial(groups, days[:1], day, past, settings)
-    if _may_pool(trial, days):
-        log.info("undecided on %s: holding out %d days together", days[0], len(days))
-        trial, rivals = _trial(groups, days, day, past, settings)
-    incumbent = next((rival.number for rival in rivals if rival.order == ev.INCUMBENT), None)
+    rivals = rivals_of(day, days[0], past, settings)
+    gains = history.past_gains(past.decisions, settings.ranker.past_gains)
+    trial = tried(groups, days[:1], rivals, gains, settings)
+    together = unseen(days, rivals)
+    if _may_pool(trial, together):
+        log.info("undecided on %s: holding out %d days together", days[0], len(together))
+        trial = tried(groups, together, rivals, gains, settings)
+    incumbent = next((one.version.number for one in rivals if one.order == ev.INCUMBENT), None)
     return _published(trial, incumbent, groups, day, settings)
+
+
+def unseen(days: list[date], rivals: Sequence[Rival]) -> list[date]:
+    """Return those of the days, newest first, that no rival has learnt from."""
+    return [day for day in days if all(one.version.trained_through < day for one in rivals)]
 
 
 def _may_pool(trial: Trial, days: list[date]) -> bool:
     return trial.decision.verdict == "undecided" and trial.fitted is not None and len(days) > 1
-
-
-def _trial(
-    groups: pl.DataFrame, days: list[date], day: date, past: Past, settings: Settings
-) -> tuple[Trial, list[Rival]]:
-    rivals = rivals_of(day, min(days), past, settings)
-    gains = history.past_gains(past.decisions, settings.ranker.past_gains)
-    return tried(groups, days, rivals, gains, settings), rivals
 
 
 def rivals_of(day: date, first_held_out: date, past: Past, settings: Settings) -> list[Rival]:
@@ -101,7 +104,7 @@ def _rival(order: str, number: str, first_held_out: date, settings: Settings) ->
     if version is None or version.trained_through >= first_held_out:
         log.warning("version %s of %s is not in this registry", number, order)
         return None
-    return Rival(order, number, registry.load(number))
+    return Rival(order, version, registry.load(number))
 
 
 def _published(
@@ -127,11 +130,10 @@ def _registered(
     return registry_of(settings).save(model, day, through, example)
 
 
-def decision_row(verdict: Verdict | None, settings: Settings) -> pl.DataFrame:
+def decision_row(verdict: Verdict | None) -> pl.DataFrame:
     """Return the GATE_DECISIONS row of a verdict; None stands for a day without lists."""
     row = _unjudged() if verdict is None else _row(verdict)
-    row |= {"decided_at": history.now(), "accept_reason": settings.ranker.accept_reason or None}
-    return pl.DataFrame([row], schema=GATE_DECISIONS.schema)
+    return pl.DataFrame([row | {"decided_at": history.now()}], schema=GATE_DECISIONS.schema)
 
 
 def _row(verdict: Verdict) -> dict[str, object]:
@@ -153,15 +155,17 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "diversity_ratio": evidence.diversity_ratio,
         "price_ratio": evidence.price_ratio,
         "refit_correlation": verdict.refit_correlation,
+        "accept_reason": verdict.decision.accept_reason or None,
         "comparisons": history.comparisons_text(evidence.comparisons),
     }
 
 
 def _base_gain(evidence: Evidence) -> dict[str, float | None]:
-    base = [one for one in evidence.comparisons if one.bound == 0.0]
+    gains = {one.against: one.gain for one in evidence.comparisons}
+    base = ev.base_orders(list(gains))
     if not base:
         return {"gain": None, "gain_low": None, "gain_high": None}
-    gain = base[0].gain
+    gain = gains[base[0]]
     return {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high}
 
 
@@ -188,6 +192,7 @@ def track(verdict: Verdict | None, row: pl.DataFrame) -> None:
         tracking.metric(_metric_name(model, part, metric), value)
     found = verdict.trial.fitted
     tracking.figure("shap.png", ev.shap_figure(found.shares, found.values))
+    tracking.figure("drift.png", drift.drift_figure(drift.by_feature(verdict.trial.metrics)))
 
 
 def _metric_name(*words: str) -> str:

@@ -2,9 +2,10 @@
 
 For each of --seeds (never used in development) and --worlds a shop of 30 days is simulated with the
 truth of every listing, and its history is loaded. Three families are judged by E-NDCG@60 on the
-same rows, the whole held-out lists of warm customers (see `truth.py`): the ranker (boosted trees)
-and a linear scorer (conditional logit within the list) fitted to the same training rows and
-features, and a sequence model (SASRec) fitted to the events known the day before.
+same rows, the whole held-out lists (see `truth.py`), of all customers, of warm and of cold ones
+(nothing known of them): the ranker (boosted trees) and a linear scorer (conditional logit within
+the list) fitted to the same training rows and features, and a sequence model (SASRec) fitted to the
+events known the day before; to cold customers it says nothing, so that their order is random.
 share = (ranker - sf_pos) / (ceiling - sf_pos). OPTIONS="--seeds 31" for a quick look.
 """
 
@@ -49,16 +50,18 @@ DRAWS = 1_000
 
 
 def judged(groups: pl.DataFrame, settings: Settings) -> pl.DataFrame:
-    """Return each warm held-out list's E-NDCG@60 by order."""
+    """Return each held-out list's E-NDCG@60 by order, and whether its customer is warm."""
     days = held_out_days(groups, settings.ranker)[:1]
     rows = trained_rows(groups, days[0])
-    lists = ev.with_orders(ev.held_out(groups, days)).filter(ev.WARM)
+    lists = ev.with_orders(ev.held_out(groups, days))
     trees = {ev.RANKER: fitted(rows, settings), CEILING: ceiling(rows, settings)}
     scores = [
         ranker.score(model, lists, settings.threads).alias(name) for name, model in trees.items()
     ]
     scores += [linear_scores(rows, lists), sequence_scores(lists, days[0], settings)]
-    return ndcg_by_group(lists.with_columns(scores), ORDERS, settings.ranker.cutoff, GAIN)
+    found = ndcg_by_group(lists.with_columns(scores), ORDERS, settings.ranker.cutoff, GAIN)
+    warm = lists.select(c.GROUP_ID, ev.WARM).unique()
+    return found.join(warm, on=c.GROUP_ID, how="left", maintain_order="left")
 
 
 def linear_scores(rows: pl.DataFrame, lists: pl.DataFrame) -> pl.Series:
@@ -117,15 +120,24 @@ def sequence_scores(lists: pl.DataFrame, day: date, settings: Settings) -> pl.Se
 
 
 def note(bench: Bench, world: str, lists: pl.DataFrame) -> None:
-    """Record a world's orders with intervals, and the ranker's share of the way to the ceiling."""
-    bench.intervals(world, intervals(lists, ORDERS, DRAWS, seed=0))
+    """Record a world's figures of all lists, of warm and of cold customers."""
+    parts = {"all": lists, "warm": lists.filter(ev.WARM), "cold": lists.filter(~pl.col(ev.WARM))}
+    for name, part in parts.items():
+        bench.note(**{f"{world}/{name}/lists": part.height})
+        if part.height:
+            note_part(bench, f"{world}/{name}", part)
+
+
+def note_part(bench: Bench, name: str, lists: pl.DataFrame) -> None:
+    """Record the orders with intervals, and the ranker's share of the way to the ceiling."""
+    bench.intervals(name, intervals(lists, ORDERS, DRAWS, seed=0))
     for better, others in ((ev.RANKER, [c.SF_POS, LINEAR, SEQUENCE]), (c.SF_POS, [ev.POPULARITY])):
         gains = paired_gains(lists, better, others, DRAWS, seed=0)
-        bench.intervals(f"{world}/{better}_over", gains, "+.4f")
+        bench.intervals(f"{name}/{better}_over", gains, "+.4f")
     mean = dict(zip(ORDERS, lists.select(ORDERS).mean().row(0), strict=True))
     way = mean[CEILING] - mean[c.SF_POS]
     share = round((mean[ev.RANKER] - mean[c.SF_POS]) / way, 3)
-    bench.note(**{f"{world}/lists": lists.height, f"{world}/share": share})
+    bench.note(**{f"{name}/share": share})
 
 
 def main() -> None:

@@ -1,8 +1,13 @@
 """How fast the ranker scores and trains: `make bench-scoring`; reach: a request in 10 ms.
 
-scoring   one request of each of `ITEMS` items, every feature of the ranker, one thread: p50 and p99
-          of `CALLS` calls from a frame as the tasks score and from arrays as a service holds them;
-          of `SLOW_CALLS` by the Python that CatBoost exports
+The ranker's trees, over `WIDTH` features: its own, and as many drawn ones as are missing.
+
+scoring   one request of each of `ITEMS` items, one thread: p50 and p99 of `CALLS` calls, of
+          `SLOW_CALLS` of the slowest form. `rows`: a Python list per item; `frame`: as the tasks
+          score; `arrays`: a numpy batch, as a service holds it; `cbm`: the same by the model read
+          back from CatBoost's file (`cbm/load`: reading it); `exported`: by the Python that
+          CatBoost writes, which needs nothing installed. All must give the same scores. ONNX is
+          left out: CatBoost does not export categories to it, and the lock has no runtime
 training  seconds and peak memory at each of --rows, a process of its own for each; rows are drawn,
           in groups of `GROUP`, as the nightly training set's are after the draw of negatives
 """
@@ -34,25 +39,32 @@ from tasks.ranker.features import CATEGORIES, NAMES, NUMBERS  # noqa: E402
 from tasks.settings import Ranker  # noqa: E402
 from tests.benchmarks.measure import Bench, circumstances, numbers  # noqa: E402
 
+WIDTH = 100
 ITEMS = (300, 1_000)
-CALLS, SLOW_CALLS, WARM_UP = 300, 20, 2
+CALLS, SLOW_CALLS, WARM_UP = 300, 100, 2
 TRAINED = 20_000
 GROUP = 12
 VALUES = 12
 SEED = 7
 TRAIN = "--train"
+DRAWN = tuple(f"drawn_{number}" for number in range(WIDTH - len(NAMES)))
+NUMERIC = (*NUMBERS, *DRAWN)
+COLUMNS = (*NUMERIC, *CATEGORIES)
+STRONGEST, FADING = 2.0, 0.98
+Call = Callable[[], object]
 
 
 def drawn(rows: int) -> pl.DataFrame:
-    """Return training rows whose carts follow two of the features."""
+    """Return training rows whose carts follow every number, some more than others."""
     chance = np.random.default_rng(SEED)
-    values = chance.random((rows, len(NUMBERS)), dtype=np.float32)
-    frame = pl.DataFrame(values, schema=list(NUMBERS))
-    odds = 4 * values[:, 0] + 2 * values[:, 1] - 6
+    values = chance.random((rows, len(NUMERIC)), dtype=np.float32)
+    frame = pl.DataFrame(values, schema=list(NUMERIC))
+    weights = STRONGEST * FADING ** np.arange(len(NUMERIC), dtype=np.float32)
+    odds = (values - 0.5) @ chance.permutation(weights) - 3
     names = pl.Series([f"value{number}" for number in range(VALUES)])
     place = np.arange(rows)
     return frame.with_columns(
-        pl.Series(c.GROUP_ID, place // GROUP).cast(pl.String).alias(c.GROUP_ID),
+        pl.Series(c.GROUP_ID, place // GROUP).cast(pl.String).str.zfill(8).alias(c.GROUP_ID),
         pl.Series(c.ITEM_ID, place % GROUP).cast(pl.String).alias(c.ITEM_ID),
         pl.Series(c.LABEL, chance.random(rows) < 1 / (1 + np.exp(-odds))).cast(pl.Int64),
         pl.Series("log_examination", -chance.random(rows)),
@@ -60,27 +72,71 @@ def drawn(rows: int) -> pl.DataFrame:
     )
 
 
-def by_frame(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
-    """Return a call that scores a frame."""
-    return lambda: ranker.score(model, rows, threads=1)
+def fitted(rows: pl.DataFrame, threads: int) -> CatBoost:
+    """Return the ranker's trees over all columns."""
+    pool = Pool(
+        rows.select(COLUMNS).to_pandas(),
+        label=rows[c.LABEL].to_numpy(),
+        group_id=rows[c.GROUP_ID].rle_id().to_numpy(),
+        baseline=rows["log_examination"].to_numpy(),
+        cat_features=list(CATEGORIES),
+    )
+    # The model's own parameters; its `fit` takes the features that it declares, and no more.
+    model = CatBoost(ranker._parameters(Ranker(), SEED, threads, ranker.LOSS))
+    model.fit(pool)
+    return model
 
 
-def by_arrays(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
-    """Return a call that scores a matrix of numbers and one of categories."""
-    known = ranker.features(rows)
-    told = [[text.encode() for text in row] for row in known.select(CATEGORIES).iter_rows()]
-    values = known.select(NUMBERS).to_numpy()
-    categories = np.array(told, dtype=object)
+def by_rows(model: CatBoost, rows: pl.DataFrame) -> Call:
+    """Return a call that scores a list of values per item."""
+    told = [list(row) for row in rows.select(COLUMNS).iter_rows()]
+    places = list(range(len(NUMERIC), len(COLUMNS)))
     return lambda: model.predict(
-        FeaturesData(values, categories, list(NUMBERS), list(CATEGORIES)), thread_count=1
+        Pool(told, cat_features=places, feature_names=list(COLUMNS)), thread_count=1
     )
 
 
-def by_export(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
+def by_frame(model: CatBoost, rows: pl.DataFrame) -> Call:
+    """Return a call that scores a frame."""
+    return lambda: model.predict(
+        Pool(rows.select(COLUMNS).to_pandas(), cat_features=list(CATEGORIES)), thread_count=1
+    )
+
+
+def by_arrays(model: CatBoost, rows: pl.DataFrame) -> Call:
+    """Return a call that scores a matrix of numbers and one of categories."""
+    told = [[text.encode() for text in row] for row in rows.select(CATEGORIES).iter_rows()]
+    values = rows.select(NUMERIC).to_numpy()
+    categories = np.array(told, dtype=object)
+    return lambda: model.predict(
+        FeaturesData(values, categories, list(NUMERIC), list(CATEGORIES)), thread_count=1
+    )
+
+
+def by_cbm(model: CatBoost, rows: pl.DataFrame) -> Call:
+    """Return a call of the model as read back from CatBoost's own file."""
+    with tempfile.TemporaryDirectory() as folder:
+        return by_arrays(reread(saved(model, Path(folder))), rows)
+
+
+def saved(model: CatBoost, folder: Path) -> Path:
+    """Write CatBoost's own file and return it."""
+    path = folder / "model.cbm"
+    model.save_model(str(path))
+    return path
+
+
+def reread(path: Path) -> CatBoost:
+    """Return the model of a file."""
+    model = CatBoost()
+    model.load_model(str(path))
+    return model
+
+
+def by_export(model: CatBoost, rows: pl.DataFrame) -> Call:
     """Return a call of CatBoost's exported Python, which needs nothing installed."""
-    known = ranker.features(rows)
     # What is exported knows the categories of these rows, and no others.
-    pool = Pool(known.to_pandas(), cat_features=list(CATEGORIES))
+    pool = Pool(rows.select(COLUMNS).to_pandas(), cat_features=list(CATEGORIES))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "exported.py"
         model.save_model(str(path), format="python", pool=pool)
@@ -89,15 +145,17 @@ def by_export(model: CatBoost, rows: pl.DataFrame) -> Callable[[], object]:
             raise ImportError(path)
         module = module_from_spec(spec)
         spec.loader.exec_module(module)
-    values = known.select(NUMBERS).rows()
-    categories = known.select(CATEGORIES).rows()
+    values = rows.select(NUMERIC).rows()
+    categories = rows.select(CATEGORIES).rows()
     pairs = list(zip(values, categories, strict=True))
     return lambda: [module.apply_catboost_model(*pair) for pair in pairs]
 
 
-FORMS: dict[str, Callable[[CatBoost, pl.DataFrame], Callable[[], object]]] = {
+FORMS: dict[str, Callable[[CatBoost, pl.DataFrame], Call]] = {
+    "rows": by_rows,
     "frame": by_frame,
     "arrays": by_arrays,
+    "cbm": by_cbm,
     "exported": by_export,
 }
 
@@ -115,7 +173,12 @@ def milliseconds(call: Callable[[], object], calls: int) -> str:
 
 def note_scoring(bench: Bench) -> None:
     """Record each form's times, and that all give the same scores."""
-    model = ranker.fit(drawn(TRAINED), Ranker(), SEED, threads=2)
+    model = fitted(drawn(TRAINED), threads=2)
+    used = int(np.count_nonzero(model.get_feature_importance(type="PredictionValuesChange")))
+    bench.note(features=len(COLUMNS), declared=len(NAMES), used=used, trees=model.tree_count_)
+    with tempfile.TemporaryDirectory() as folder:
+        path = saved(model, Path(folder))
+        bench.note(**{"cbm/load": milliseconds(lambda: reread(path), SLOW_CALLS)})
     for items in ITEMS:
         rows = drawn(items)
         wanted = np.asarray(by_frame(model, rows)())
@@ -130,7 +193,7 @@ def train(rows: int) -> None:
     """Print the seconds of one fit and the most memory that this process has held."""
     frame = drawn(rows)
     started = time.perf_counter()
-    ranker.fit(frame, Ranker(), SEED, threads=2)
+    fitted(frame, threads=2)
     seconds = round(time.perf_counter() - started, 1)
     print(json.dumps({"seconds": seconds, **circumstances()}))
 
@@ -146,12 +209,11 @@ def note_training(bench: Bench, rows: int) -> None:
 def main() -> None:
     """Print times of scoring and of training."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=numbers, default=numbers("1000000,10000000"))
+    parser.add_argument("--rows", type=numbers, default=numbers("1000000"))
     parser.add_argument(TRAIN, type=int, help=argparse.SUPPRESS)
     wanted, bench = parser.parse_args(), Bench("scoring")
     if wanted.train:
         return train(wanted.train)
-    bench.note(features=len(NAMES), trees=Ranker().iterations)
     note_scoring(bench)
     for rows in wanted.rows:
         note_training(bench, rows)

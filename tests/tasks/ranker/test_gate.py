@@ -46,6 +46,15 @@ def test_without_an_incumbent_segment_ranking_and_popularity_decide() -> None:
     assert "+0.0300 [+0.0100, +0.0500] against sf_pos" in decision.reason
 
 
+def test_only_without_a_live_model_does_the_reason_say_that_none_is_older() -> None:
+    alone = "The registry has no accepted model older"
+    assert alone in decide(GOOD, LIMITS).reason
+    for name in ("incumbent", "live 14 days ago"):
+        live = Comparison(name, Interval(0.01, 0.004, 0.016), 0.0)
+        told = decide(replace(GOOD, comparisons=(*BEATS_BASES, live)), replace(LIMITS, margin=0.0))
+        assert (told.verdict, alone in told.reason) == ("pass", False)
+
+
 def test_a_tie_with_the_incumbent_passes_and_a_tie_with_segment_ranking_does_not() -> None:
     assert verdict_with(against("incumbent", 0.0, 0.0, 0.0)) == "pass"
     assert verdict_with(against("sf_pos", 0.0, 0.0, 0.0)) == "refused"

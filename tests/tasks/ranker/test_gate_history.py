@@ -41,8 +41,16 @@ def test_the_incumbent_is_the_newest_accepted_one_that_has_not_seen_the_lists() 
 
 def test_a_version_that_was_rolled_back_from_is_no_incumbent() -> None:
     decisions = pl.concat([decision("1", date(2026, 3, 5)), decision("2", date(2026, 3, 6))])
-    back = move("1", date(2026, 3, 8), date(2026, 3, 5), "rollback", from_version="2")
+    at = datetime(2026, 3, 8, tzinfo=UTC)
+    back = move("1", date(2026, 3, 8), date(2026, 3, 5), "rollback", from_version="2", moved_at=at)
     assert history.incumbent(decisions, back, date(2026, 3, 9)) == "1"
+
+
+def test_a_rollback_says_nothing_of_a_later_version_of_the_same_number() -> None:
+    """A registry that is begun again counts from 1; the lake still has the old one's moves."""
+    at = datetime(2026, 3, 5, tzinfo=UTC)
+    back = move("1", date(2026, 3, 5), date(2026, 3, 4), "rollback", from_version="2", moved_at=at)
+    assert history.incumbent(decision("2", date(2026, 3, 6)), back, date(2026, 3, 9)) == "2"
 
 
 def test_what_was_live_14_days_ago_is_the_last_move_before_that_day() -> None:

@@ -9,9 +9,10 @@ from tasks.errors import ContractViolation, DiskFull, QualityGateFailed
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.landing.manifest import write_landing_day
+from tasks.ranker import history
 from tasks.ranker import model as ranker
 from tasks.ranker.promotion import moves_forward
-from tasks.ranker.registry import Registry, Version, registry_of
+from tasks.ranker.registry import FolderRegistry, Registry, Version, registry_of
 from tasks.retrain_ranker import promote
 from tasks.rollback_ranker import roll_back
 from tasks.settings import Settings
@@ -149,6 +150,46 @@ def test_a_move_that_cannot_be_recorded_is_not_made(
     assert registry.serving() == registry.version("2")
 
 
+def broken(*_: object) -> None:
+    raise ConnectionError("the registry does not answer")
+
+
+def recorded(settings: Settings) -> list[tuple[str, str, str]]:
+    moves = history.all_moves(Lake(settings))
+    return moves.select("from_version", "to_version", "moved_by").rows()
+
+
+def test_a_move_that_the_registry_refused_is_recorded_once_when_it_is_tried_again(
+    quick: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.serve("1")
+    decide(quick, "pass", "3")
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRegistry, "serve", broken)
+        with pytest.raises(ConnectionError):
+            promote(DAY, quick)
+    assert registry.serving() == registry.version("1")
+    assert promote(DAY, quick) == 1
+    assert registry.serving() == registry.version("3")
+    assert recorded(quick) == [("1", "3", "promote")]
+
+
+def test_a_rollback_that_the_registry_refused_is_tried_again_after_midnight(
+    quick: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.serve("1")
+    decide(quick, "pass", "3")
+    promote(DAY, quick)
+    told = with_reason(quick, "sales fell")
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRegistry, "serve", broken)
+        with pytest.raises(ConnectionError):
+            roll_back(DAY, told)
+    assert roll_back(DAY + timedelta(days=1), told) == 1
+    assert registry.serving() == registry.version("1")
+    assert recorded(quick) == [("1", "3", "promote"), ("3", "1", "rollback")]
+
+
 def test_a_rollback_without_a_reason_is_refused(quick: Settings, registry: Registry) -> None:
     registry.serve("1")
     with pytest.raises(ContractViolation, match="say why"):
@@ -156,17 +197,32 @@ def test_a_rollback_without_a_reason_is_refused(quick: Settings, registry: Regis
     assert registry.serving() == registry.version("1")
 
 
+def two_lived(settings: Settings) -> None:
+    """Versions 1 and 2 went live, one after the other."""
+    for number in ("1", "2"):
+        day = date(2026, 3, 7 + int(number))
+        decide(settings, "pass", number, day)
+        promote(day, settings)
+
+
 def test_after_a_rollback_a_newer_model_moves_the_alias_forward_again(
     quick: Settings, registry: Registry
 ) -> None:
-    for number in ("1", "2"):
-        day = date(2026, 3, 7 + int(number))
-        decide(quick, "pass", number, day)
-        promote(day, quick)
+    two_lived(quick)
     roll_back(DAY, with_reason(quick, "sales fell"))
     decide(quick, "pass", "3")
     assert promote(DAY, quick) == 1
     assert registry.serving() == registry.version("3")
+
+
+def test_clearing_promote_brings_back_nothing_that_was_rolled_back_from(
+    quick: Settings, registry: Registry
+) -> None:
+    """The rollback is of a later day than the one that is promoted again."""
+    two_lived(quick)
+    roll_back(DAY + timedelta(days=1), with_reason(quick, "sales fell"))
+    assert promote(date(2026, 3, 9), quick) == 0
+    assert registry.serving() == registry.version("1")
 
 
 def test_a_version_that_the_registry_lost_is_not_promoted(quick: Settings) -> None:

@@ -1,18 +1,50 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import get_args
+
 import polars as pl
 import pytest
+from catboost import Pool
 
 from tasks.ranker import model as ranker
-from tasks.ranker.features import FEATURES, NAMES, candidate_feature
+from tasks.ranker.features import FEATURES, NAMES, Default, candidate_feature
 from tasks.ranker.measure import tie_breaks
+from tasks.ranker.model import ABSENT
 from tasks.settings import Settings
 from tests.ranking import drawn_groups
+
+SQL = Path(__file__).resolve().parents[3] / "sql"
 
 
 def test_every_feature_is_named_once_and_none_is_the_position() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert not {"position", "label", "log_examination", "user_id", "item_id"} & set(NAMES)
+
+
+def test_every_feature_has_an_owner_that_the_sql_names_a_default_and_a_rule_for_absence() -> None:
+    headers = "".join(path.read_text(encoding="utf-8") for path in SQL.glob("*.sql"))
+    owners = set(re.findall(r"^-- Owner: (\w+)$", headers, re.MULTILINE))
+    for feature in FEATURES:
+        assert feature.family, feature
+        assert feature.owner in owners, feature
+        assert feature.default in get_args(Default), feature
+        assert feature.missing, feature
+
+
+def test_a_null_is_taken_as_the_rule_says(groups: pl.DataFrame, quick: Settings) -> None:
+    """NaN, which CatBoost takes as smaller than every number; of words the word `absent`."""
+    nulls = [pl.lit(None, groups.schema[name]).alias(name) for name in NAMES]
+    row = ranker.features(groups.head(1).with_columns(nulls)).row(0, named=True)
+    taken = {name: str(value) for name, value in row.items()}
+    for feature in FEATURES:
+        assert ("`absent`" in feature.missing) == (taken[feature.name] == ABSENT), feature
+        assert ("below every number" in feature.missing) == (taken[feature.name] == "nan"), feature
+    model = ranker.fit(groups, quick.ranker, seed=5, threads=2)
+    lowest = groups.with_columns(facet_brand=pl.lit(-1e9, pl.Float32))
+    absent = groups.with_columns(facet_brand=pl.lit(None, pl.Float32))
+    assert ranker.score(model, absent, 2).equals(ranker.score(model, lowest, 2))
 
 
 def test_a_generator_brings_its_own_features() -> None:
@@ -24,6 +56,19 @@ def test_rows_in_any_order_give_the_same_model(groups: pl.DataFrame, quick: Sett
     straight = ranker.fit(groups, quick.ranker, seed=5, threads=2)
     shuffled = ranker.fit(groups.sample(fraction=1, shuffle=True, seed=9), quick.ranker, 5, 2)
     assert ranker.score(straight, groups, 2).equals(ranker.score(shuffled, groups, 2))
+
+
+def test_rows_have_no_weights(
+    groups: pl.DataFrame, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss takes none, so a column of them changes nothing and the pool is given none."""
+    pools = []
+    monkeypatch.setattr(ranker, "Pool", lambda *a, **k: pools.append(Pool(*a, **k)) or pools[-1])
+    plain = ranker.fit(groups, quick.ranker, seed=5, threads=2)
+    weights = groups.with_columns(weight=pl.int_range(1, pl.len() + 1))
+    weighted = ranker.fit(weights, quick.ranker, seed=5, threads=2)
+    assert ranker.score(plain, groups, 2).equals(ranker.score(weighted, groups, 2))
+    assert all(set(pool.get_weight()) == {1.0} for pool in pools)
 
 
 def test_one_thread_and_two_give_the_same_model(groups: pl.DataFrame, quick: Settings) -> None:
@@ -38,6 +83,30 @@ def test_scoring_looks_at_features_only(groups: pl.DataFrame, quick: Settings) -
         position=pl.lit(1, pl.Int32), log_examination=pl.lit(0.0), label=pl.lit(0, pl.Int64)
     )
     assert ranker.score(model, groups, 2).equals(ranker.score(model, moved, 2))
+
+
+def test_what_is_in_stock_is_never_ranked_below_its_like_for_that(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    # Carts that came from what is out of stock, as where stock is counted after the order.
+    after = groups.with_columns(in_stock=1 - pl.col("label").cast(pl.Int32))
+    model = ranker.fit(after, quick.ranker, seed=5, threads=2)
+    there, gone = (
+        ranker.score(model, after.with_columns(in_stock=pl.lit(known, pl.Int32)), 2)
+        for known in (1, 0)
+    )
+    assert (there >= gone).all()
+
+
+@pytest.mark.parametrize("loss", ["YetiRankPairwise", "QuerySoftMax", "StochasticRank:metric=NDCG"])
+def test_other_losses_take_categories_of_several_values(
+    groups: pl.DataFrame, quick: Settings, loss: str
+) -> None:
+    lists = pl.col("group_id").rle_id()
+    platform = pl.when(lists % 2 == 0).then(pl.lit("web")).otherwise(pl.lit("ios"))
+    rows = groups.with_columns(platform=platform)
+    model = ranker.fit(rows, quick.ranker, seed=5, threads=2, loss=loss)
+    assert ranker.score(model, rows, 2).n_unique() > 1
 
 
 def shares(rows: pl.DataFrame, settings: Settings) -> dict[str, float]:

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tasks import tracking
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker import evaluation as ev
 from tasks.ranker.measure import tie_breaks
 from tasks.ranker.registry import Version, registry_of
-from tasks.ranker.verdict import Past, Verdict, decision_row, judged
+from tasks.ranker.verdict import Past, Verdict, decision_row, judged, track
 from tasks.settings import Settings
 from tests.ranking import LAST
 
@@ -31,8 +33,8 @@ def with_limits(settings: Settings, **limits: object) -> Settings:
     return settings.model_copy(update={"ranker": settings.ranker.model_copy(update=limits)})
 
 
-def remembered(groups: pl.DataFrame, verdict: Verdict, settings: Settings, day: date) -> Past:
-    row = decision_row(verdict, settings).with_columns(dt=pl.lit(day))
+def remembered(verdict: Verdict, day: date) -> Past:
+    row = decision_row(verdict).with_columns(dt=pl.lit(day))
     return Past(row.select(GATE_DECISIONS.stored_schema.names()), NOTHING.moves)
 
 
@@ -81,9 +83,15 @@ def test_a_leaked_label_is_too_good_and_waits_for_a_reason(
     assert "pair_carts_30" in verdict.decision.reason
     accepted = verdict_on(leaked, with_limits(quick, accept_reason="planted on purpose"))
     assert accepted.decision.verdict == "pass"
-    assert decision_row(accepted, with_limits(quick, accept_reason="planted on purpose"))[
-        "accept_reason"
-    ].to_list() == ["planted on purpose"]
+    assert decision_row(accepted)["accept_reason"].to_list() == ["planted on purpose"]
+
+
+def test_a_reason_that_nothing_needed_is_not_recorded(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    verdict = verdict_on(groups, with_limits(quick, accept_reason="to be sure"))
+    assert verdict.decision.verdict == "pass"
+    assert decision_row(verdict)["accept_reason"].to_list() == [None]
 
 
 def test_a_tiny_day_is_undecided_and_more_days_are_held_out_together(
@@ -115,12 +123,12 @@ def test_without_a_cart_to_learn_from_nothing_is_trained(
     verdict = verdict_on(groups.with_columns(label=pl.lit(0, pl.Int64)), quick)
     assert verdict.decision.verdict == "undecided"
     assert verdict.trial.fitted is None
-    assert decision_row(verdict, quick)["gain"].to_list() == [None]
+    assert decision_row(verdict)["gain"].to_list() == [None]
 
 
 def test_without_any_list_the_row_says_so(groups: pl.DataFrame, quick: Settings) -> None:
     assert judged(groups.clear(), DAY, NOTHING, quick) is None
-    row = decision_row(None, quick)
+    row = decision_row(None)
     assert row["decision"].to_list() == ["undecided"]
     assert row["trained_through"].to_list() == [None]
 
@@ -131,7 +139,7 @@ def test_the_incumbent_is_compared_and_its_own_twin_ties(
     """The same rows train the same model: a tie, which passes, gains over it exactly zero."""
     frozen = groups.with_columns(pl.col("is_trained") & (pl.col("listing_day") < LAST))
     first = verdict_on(frozen, quick)
-    past = remembered(groups, first, quick, DAY - timedelta(days=1))
+    past = remembered(first, DAY - timedelta(days=1))
     second = verdict_on(frozen, quick, past)
     assert second.incumbent == first.number
     tie = next(one for one in second.trial.evidence.comparisons if one.against == ev.INCUMBENT)
@@ -144,17 +152,67 @@ def test_a_model_that_has_seen_the_held_out_day_is_no_incumbent(
 ) -> None:
     first = verdict_on(groups, quick)
     assert first.trained_through == LAST
-    past = remembered(groups, first, quick, DAY)
+    past = remembered(first, DAY)
     assert verdict_on(groups, quick, past).incumbent is None
 
 
+def blurred(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return the groups with a third of what training rows say of brands exchanged by lot."""
+    drawn = pl.int_range(pl.len()).shuffle(seed=0) < pl.len() * 0.35
+    other = pl.col("facet_brand").shuffle(seed=1)
+    spoilt = pl.when(drawn & (pl.col("listing_day") < LAST)).then(other)
+    return groups.with_columns(facet_brand=spoilt.otherwise("facet_brand"))
+
+
+def live_through(groups: pl.DataFrame, last: date, settings: Settings) -> tuple[Verdict, Past]:
+    """Return the verdict on a model of the listings up to a day, and the past that has it live."""
+    first = verdict_on(groups.filter(pl.col("listing_day") <= last), settings)
+    assert first.decision.verdict == "pass"
+    return first, remembered(first, last + timedelta(days=1))
+
+
+def test_a_worse_model_stays_undecided_where_further_days_would_drop_the_live_one(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """The live model has seen every held-out day but the newest: none can be added to it."""
+    live, past = live_through(groups, LAST - timedelta(days=1), quick)
+    verdict = verdict_on(blurred(groups), quick, past)
+    assert verdict.decision.verdict == "undecided"
+    assert "against incumbent" in verdict.decision.reason
+    assert (verdict.incumbent, verdict.trial.days) == (live.number, (LAST,))
+    assert verdict.number is None
+
+
+def test_days_are_held_out_together_as_far_as_the_live_model_has_not_seen_them(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    live, past = live_through(groups, LAST - timedelta(days=2), quick)
+    verdict = verdict_on(blurred(groups), quick, past)
+    assert verdict.trial.days == (LAST, LAST - timedelta(days=1))
+    assert verdict.incumbent == live.number
+    compared = {one.against for one in verdict.trial.evidence.comparisons}
+    assert compared == {ev.INCUMBENT, "sf_pos", "popularity"}
+
+
 def test_the_row_keeps_every_number_of_the_decision(groups: pl.DataFrame, quick: Settings) -> None:
-    row = decision_row(verdict_on(groups, quick), quick).row(0, named=True)
+    row = decision_row(verdict_on(groups, quick)).row(0, named=True)
     compared = {one["against"]: one for one in json.loads(row["comparisons"])}
     assert set(compared) == {"sf_pos", "popularity"}
     assert row["gain"] == pytest.approx(compared["sf_pos"]["gain"]["value"])
     assert row["refit_correlation"] > 0.8
     assert row["is_registered"]
+
+
+def test_without_a_margin_the_gain_is_still_the_one_over_the_base_order(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """Every bound is 0 then, also the one against the live model."""
+    _, past = live_through(groups, LAST - timedelta(days=1), quick)
+    options = with_limits(quick, margin=0.0)
+    verdict = verdict_on(blurred(groups), options, past)
+    gains = {one.against: one.gain.value for one in verdict.trial.evidence.comparisons}
+    assert decision_row(verdict)["gain"].to_list() == [gains["sf_pos"]]
+    assert gains["sf_pos"] != gains[ev.INCUMBENT]
 
 
 def test_the_same_groups_give_the_same_metrics(groups: pl.DataFrame, quick: Settings) -> None:
@@ -178,13 +236,43 @@ def test_an_incumbent_that_the_registry_lost_is_not_compared(
     groups: pl.DataFrame, quick: Settings
 ) -> None:
     first = verdict_on(groups, quick)
-    row = decision_row(first, quick).with_columns(
+    row = decision_row(first).with_columns(
         model_version=pl.lit("77"), trained_through=pl.lit(date(2026, 3, 1)), dt=pl.lit(DAY)
     )
     past = Past(row.select(GATE_DECISIONS.stored_schema.names()), NOTHING.moves)
     second = verdict_on(groups, quick, past)
     assert second.incumbent is None
     assert second.decision.verdict == "pass"
+
+
+def test_a_verdict_is_shown_on_the_run_in_figures_pictures_and_words(
+    groups: pl.DataFrame, quick: Settings, tmp_path: Path
+) -> None:
+    verdict = verdict_on(groups, quick)
+    row = decision_row(verdict)
+    tracked = quick.model_copy(update={"mlflow_url": f"sqlite:///{tmp_path}/mlflow.db"})
+    with tracking.task_run(tracked, "retrain_ranker", "train_ranker", {}) as run:
+        track(verdict, row)
+    assert run is not None
+    client = tracking.client(tracked.tracking_url)
+    stored = {file.path for file in client.list_artifacts(run.run_id)}
+    assert {"decision.md", "shap.png", "drift.png"} <= stored
+    told = Path(client.download_artifacts(run.run_id, "decision.md", str(tmp_path)))
+    assert told.read_text() == f"# pass\n\n{verdict.decision.reason}\n"
+    logged = client.get_run(run.run_id).data.metrics
+    assert logged["ranker/all/ndcg_at_60"] == ev.value_of(
+        verdict.trial.metrics, ev.RANKER, "ndcg@60"
+    )
+    assert {"sf_pos/all/ndcg_at_60", "ranker/family facets/shap share"} <= set(logged)
+
+
+def test_a_day_without_lists_is_shown_in_words(quick: Settings, tmp_path: Path) -> None:
+    tracked = quick.model_copy(update={"mlflow_url": f"sqlite:///{tmp_path}/mlflow.db"})
+    with tracking.task_run(tracked, "retrain_ranker", "train_ranker", {}) as run:
+        track(None, decision_row(None))
+    assert run is not None
+    files = tracking.client(tracked.tracking_url).list_artifacts(run.run_id)
+    assert [file.path for file in files] == ["decision.md"]
 
 
 def test_mrr_and_recall_of_carts_are_those_of_a_hand_worked_pair_of_lists() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from tasks.errors import InputNotReady
 from tasks.lake.lake import Lake
-from tasks.lake.tables import EVENTS, ITEM_FEATURES, RANKING_DAYS, RANKING_GROUPS
+from tasks.lake.tables import CANDIDATES, EVENTS, ITEM_FEATURES, RANKING_DAYS, RANKING_GROUPS
 from tasks.landing.manifest import write_landing_day
 from tasks.ranker import groups as g
-from tasks.ranker.features import NUMBERS
+from tasks.ranker.features import FEATURES, NUMBERS
 from tasks.settings import Settings
 
 LAST = date(2026, 3, 12)
@@ -200,6 +200,72 @@ def test_building_again_gives_the_same_rows(loaded: Settings, built: pl.DataFram
     again, _ = g.build(Lake(loaded), LAST)
     keys = ["group_id", "item_id"]
     assert again.sort(keys).equals(built.select(again.columns).sort(keys))
+
+
+def cart_of(lake: Lake, lists: pl.DataFrame) -> pl.DataFrame:
+    """Return an event: a held-out item that nobody carted is put into the cart when shown."""
+    groups = lists.filter(pl.col("label") == 0)
+    events = lake.read_window(EVENTS, LAST, 11)
+    shown = events.filter(
+        pl.col("event_type") == "impression", pl.col("listing_id") == groups["group_id"][0],
+        pl.col("item_id") == groups["item_id"][0],
+    )  # fmt: skip
+    return shown.head(1).select(
+        *(name for name in EVENTS.columns if name not in {"event_id", "event_type"}),
+        event_id=pl.lit("planted"),
+        event_type=pl.lit("cart"),
+    )
+
+
+def plant(settings: Settings, lists: pl.DataFrame, known: date, received: date) -> None:
+    """Write candidates and counters of 999 dated `known`, and a cart received on a day."""
+    lake = Lake(settings.model_copy(update={"accept_row_counts": True}))
+    pairs = lists.select("user_id", "item_id").unique().sort("user_id", "item_id")
+    made = pairs.with_columns(score=pl.lit(999.0), rank=pl.int_range(1, pl.len() + 1))
+    lake.write_day(CANDIDATES, known, made.cast({"rank": pl.Int32}), "ease")
+    counted = lake.read_day(ITEM_FEATURES, known).with_columns(views_7=pl.lit(999, pl.Int64))
+    lake.write_day(ITEM_FEATURES, known, counted.select(*ITEM_FEATURES.columns))
+    there = lake.has_day(EVENTS, received)
+    before = lake.read_day(EVENTS, received) if there else EVENTS.empty()
+    cart = cart_of(lake, lists).select(*EVENTS.columns)
+    lake.write_day(EVENTS, received, pl.concat([before.select(*EVENTS.columns), cart]))
+
+
+def test_groups_refuse_candidates_counters_and_a_cart_that_came_too_late(
+    loaded_copy: Settings, built: pl.DataFrame
+) -> None:
+    """The same planted a day earlier is seen, all three."""
+    keys, columns = ["group_id", "item_id"], list(RANKING_GROUPS.columns)
+    lists = built.filter("is_measured", pl.col("role") == "holdout")
+    plant(loaded_copy, lists, known=HELD_OUT, received=LAST + timedelta(days=1))
+    rows, _ = g.build(Lake(loaded_copy), LAST)
+    assert rows.select(columns).sort(keys).equals(built.select(columns).sort(keys))
+    plant(loaded_copy, lists, known=HELD_OUT - timedelta(days=1), received=LAST)
+    seen, _ = g.build(Lake(loaded_copy), LAST)
+    held_out = seen.filter("is_measured", pl.col("role") == "holdout")
+    assert held_out["label"].sum() == lists["label"].sum() + 1
+    assert set(held_out["ease_score"]) == {999.0}
+    assert set(held_out["item_views_7"].drop_nulls()) == {999.0}
+
+
+def test_the_default_of_a_feature_is_what_a_row_of_nobody_and_nothing_has(
+    loaded: Settings,
+) -> None:
+    lake = Lake(loaded)
+    listed = g.listing_days(lake, LAST).tail(1)
+    made = g.candidate_days(lake, listed["listing_day"].to_list())
+    chosen = g.listed_rows(lake, LAST, listed)
+    listing = chosen.filter(pl.col("group_id") == chosen["group_id"][0])
+    unknown = listing.head(1).with_columns(user_id=pl.lit("nobody"), item_id=pl.lit("nothing"))
+    known = g.with_known(lake, LAST, pl.concat([listing, unknown]), listed)
+    found = g.finished(g.with_candidates(lake, known, made))
+    row = found.filter(pl.col("user_id") == "nobody").row(0, named=True)
+    other = found.filter(pl.col("user_id") != "nobody").row(0, named=True)
+    for feature in FEATURES:
+        expected = None if feature.default == "null" else other[feature.name]
+        assert row[feature.name] == expected, feature
+    assert other["platform"] is not None
+    assert other["ease_age_days"] is not None
 
 
 def test_groups_do_not_know_what_was_received_after_the_day(
