@@ -5,15 +5,16 @@
 - **Users** marketers: the result page, the note of the run.
 - **Runs** after build_features, for the same day; there is work where a segment's horizon has passed. Normal: 10 seconds.
 
-Task: **measure** compares the two arms of each audience once, on the days from the one after its own to the end of its
-segment's horizon: share who did the seed thing, buyers, orders, revenue, each with its 95% interval, and over the
-probability. Everybody counts in the arm that they were drawn into, whether the letter was opened or not.
+Task: **measure** compares the two arms of each audience once, on the days of its segment's horizon, which begins after
+its own day and the day it was chosen on, whichever is later: share who did the seed thing, buyers, orders, revenue,
+each with its 95% interval, and over the probability. Everybody counts in the arm that they were drawn into, whether the
+letter was opened or not.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
-| `InputNotReady` | a day of a horizon is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | a segment's file is gone or wrong | the other mailings are measured; mend the file that the message names, then clear |
+| `InputNotReady` | a day of a horizon is absent; the other mailings are measured | retries for 3 h by itself; then backfill `build_features` for the days it names |
+| `ContractViolation` | a segment's file is wrong; or it is gone, 60 days after a mailing's audience was chosen | the other mailings are measured; mend the file that the message names, or put it back, then clear. If it went for good, leave it red: no later night is, and the log names the mailing as never measured |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), then clear |
 | `process killed` | the machine is short of memory | clear once; what was measured stands |
 | `timeout` | the lake does not answer | look at the lake's store, then clear |

@@ -1,20 +1,20 @@
 """Score how alike every eligible customer is to those who did the seed thing, one segment at a time.
 
-- **Reads** events, items, item_attributes, customers, user_features of past anchor days and of the day.
-- **Writes** lookalike_features, lookalike_scores, threshold_cards, audience_profiles, audience_overlaps; a model
-  version per segment.
+- **Reads** events, items, item_attributes, customers; audience_decisions and mailing_effects for the pages.
+- **Writes** lookalike_features, lookalike_scores, threshold_cards, audience_profiles, audience_overlaps; a model per segment.
 - **Users** marketers, who choose a threshold from the card.
 - **Runs** after build_features, for the same day. Normal: 4 minutes.
 
 Tasks: **list_segments** writes features and lists the segments that train today (none: superseded), **score_segment**
-trains and scores one segment, **publish_lookalikes** checks what was written.
+trains and scores one segment, **publish_lookalikes** writes the pages of those that have a card.
 
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | an anchor day is absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | scores or cards break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
+| `ContractViolation` | a segment's header or SELECT is wrong, or its scores or card break a rule; the other segments are done | clearing alone does not help: mend `sql/lookalike_seeds/<name>.sql` as the message says, then clear |
 | `QualityGateFailed` | scores are degenerate (too few distinct values) or too good to be true (a counter knows the answer) | do not clear; look at the seeds in the segment's SQL and at what the message names; yesterday's scores stay in use |
+| `PartsMissing` | segments failed; the others are published | mend each as its own mail says, then clear its **score_segment** |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |
 | `timeout` | ran past its `execution_timeout` | clear once; if it returns, page the owner |
@@ -69,8 +69,8 @@ def score_lookalikes() -> None:
     def score_segment(segment: str, **context: object) -> object:
         return run_step(context, segment)
 
-    # With nothing to map over the tasks above are skipped; the event must still go out.
-    @task(trigger_rule="none_failed", outlets=[LOOKALIKES])
+    # A segment that failed, and a day with nothing to map over, leave the others to be published.
+    @task(trigger_rule="all_done", outlets=[LOOKALIKES])
     def publish_lookalikes(**context: object) -> object:
         return run_step(context)
 

@@ -1,12 +1,13 @@
 """Choose who gets a mailing: the look-alikes of a segment, above a threshold that a person types.
 
-- **Reads** lookalike_scores, threshold_cards, customers, contacts, audiences.
+- **Reads** lookalike_scores, threshold_cards, customers, contacts, audiences, audience_decisions.
 - **Writes** audiences, audience_decisions, audience_exports; a file, and a webhook if one is chosen.
 - **Users** whoever sends the letters; measure_mailing.
 - **Runs** by hand only, for a day that score_lookalikes has scored. Normal: 1 minute, and the wait for an answer.
 
 Tasks: **prepare** checks the card and writes the question, **choose** waits for a person's threshold or audience size,
-**write_audience** draws the control group and writes down who chose what, **export_audience** hands over the rest.
+**write_audience** draws the control group and writes down who chose what, **export_audience** hands over the rest,
+less who opted out or lost consent since.
 
 ### If it fails
 | Error | Meaning | Do |
@@ -24,7 +25,7 @@ Tasks: **prepare** checks the card and writes the question, **choose** waits for
 ### Run again
 - **Send**: **Trigger**, choose **segment**, type the **mailing**, **Advanced Options**, **Partition Key** 2026-01-31; then
   **Required Actions** of the run: read the card, type one of the two, **Send**. Unanswered, nothing is sent.
-- Safe to repeat: a decision of the same segment, day and mailing is shown and stands. Another one is another mailing.
+- Safe to repeat: a decision of the same segment, day and mailing stands, and where it goes too. Another is another mailing.
 - Never **mark as success** (the tick): nothing would be written or sent.
 """  # noqa: E501
 
@@ -66,7 +67,8 @@ def send_audience() -> None:
     def write_audience(answer: Mapping[str, object], **context: object) -> object:
         return run_step(context, answer=answer)
 
-    @task
+    # Two of one audience at once would both find it not handed over.
+    @task(max_active_tis_per_dag=1)
     def export_audience(**context: object) -> object:
         return run_step(context)
 

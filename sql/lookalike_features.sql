@@ -4,10 +4,13 @@
 --   the last snapshot on), calendar (day, age_days; 0 is the day before :day). Nothing of :day
 --   itself is read: the gap of one day is the least that an anchor allows.
 -- Window: an act counts when its day of receipt and its day of ts are both in the calendar.
--- share = acts on items with the value / acts over all values of the attribute. Acts are views;
---   where the source has none in the window, orders.
+-- share = acts on items with the value / (acts over all values of the attribute + 5): five acts of
+--   nothing, so that who looked once is not taken for a devotee. Acts are views; where the source
+--   has none in the window, orders.
 -- activity, orders, recency: one value each, a bucket of how many acts and orders and how many days
 --   ago the last act was; their share is 1.
+-- activity_grade, orders_grade: about h and more, share = n / (n + h), a half at h, so that people
+--   of one bucket can be told apart.
 -- Owner: lookalikes
 WITH counted AS (
     SELECT
@@ -70,7 +73,7 @@ shared AS (
         attribute,
         value,
         CAST(acts AS DOUBLE) / CAST(
-            SUM(acts) OVER (PARTITION BY user_id, attribute) AS DOUBLE
+            SUM(acts) OVER (PARTITION BY user_id, attribute) + 5 AS DOUBLE
         ) AS share
     FROM valued
 ),
@@ -128,6 +131,32 @@ bucketed AS (
             ELSE '8 or more'
         END AS value
     FROM people
+),
+
+grades AS (
+    SELECT
+        named.attribute,
+        named.value,
+        named.half
+    FROM (
+        VALUES
+        ('activity_grade', 'about 5 and more', 5),
+        ('activity_grade', 'about 20 and more', 20),
+        ('activity_grade', 'about 80 and more', 80),
+        ('orders_grade', 'about 1 and more', 1),
+        ('orders_grade', 'about 4 and more', 4)
+    ) AS named (attribute, value, half)
+),
+
+graded AS (
+    SELECT
+        people.user_id,
+        grades.attribute,
+        grades.value,
+        CASE WHEN grades.attribute = 'orders_grade' THEN people.orders ELSE people.acts END AS n,
+        grades.half
+    FROM people
+    CROSS JOIN grades
 )
 
 SELECT
@@ -136,6 +165,14 @@ SELECT
     value,
     share
 FROM shared
+UNION ALL
+SELECT
+    user_id,
+    attribute,
+    value,
+    CAST(n AS DOUBLE) / CAST(n + half AS DOUBLE) AS share
+FROM graded
+WHERE n > 0
 UNION ALL
 SELECT
     user_id,

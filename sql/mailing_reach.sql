@@ -1,21 +1,33 @@
 -- mailing_reach: who may be written to: consent, opt-outs, letters of late, members of the mailing
 -- Grain: one row per user of the newest snapshot of customers.
--- Inputs: customers (7 days of snapshots), contacts and audiences (all that are kept).
--- Window: letters are those sent after :since, and those of audiences after it that contacts do not
---   show yet; an opt-out counts whenever it was. The audience of :segment and :mailing on
---   :audience_day is the one being made, and does not make its own people members.
+-- Inputs: customers (7 days of snapshots), contacts, audiences and their decisions (all kept).
+-- Window: letters are those sent after :since, and those of audiences chosen after it, of whatever
+--   day, that contacts do not show yet; an opt-out counts whenever it was. An audience without a
+--   decision, such as the one being made, does not count.
 -- Owner: marketing
 WITH newest AS (
     SELECT MAX(dt) AS dt
     FROM customers
 ),
 
+-- Counted once, however many days delivered it.
+sent AS (
+    SELECT
+        user_id,
+        channel,
+        mailing,
+        sent_at,
+        MAX(CASE WHEN opted_out THEN 1 ELSE 0 END) AS opted_out
+    FROM contacts
+    GROUP BY user_id, channel, mailing, sent_at
+),
+
 written AS (
     SELECT
         user_id,
-        MAX(CASE WHEN opted_out THEN 1 ELSE 0 END) AS opted_out,
+        MAX(opted_out) AS opted_out,
         COUNT(CASE WHEN CAST(sent_at AS DATE) > :since THEN 1 END) AS letters
-    FROM contacts
+    FROM sent
     GROUP BY user_id
 ),
 
@@ -23,7 +35,7 @@ known_letters AS (
     SELECT DISTINCT
         user_id,
         mailing
-    FROM contacts
+    FROM sent
 ),
 
 members AS (
@@ -34,22 +46,21 @@ members AS (
             CASE
                 WHEN
                     audiences.role = 'sent'
-                    AND audiences.dt > :since
+                    AND CAST(audience_decisions.chosen_at AS DATE) > :since
                     AND known_letters.user_id IS NULL
                     THEN 1
             END
         ) AS letters
     FROM audiences
+    INNER JOIN audience_decisions
+        ON
+            audiences.dt = audience_decisions.dt
+            AND audiences.lookalike_segment = audience_decisions.lookalike_segment
+            AND audiences.mailing = audience_decisions.mailing
     LEFT JOIN known_letters
         ON
             audiences.user_id = known_letters.user_id
             AND audiences.mailing = known_letters.mailing
-    WHERE
-        NOT (
-            audiences.dt = :audience_day
-            AND audiences.lookalike_segment = :segment
-            AND audiences.mailing = :mailing
-        )
     GROUP BY audiences.user_id
 )
 

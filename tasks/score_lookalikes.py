@@ -15,9 +15,10 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.errors import ContractViolation, InputNotReady
+from tasks.errors import PartsMissing
 from tasks.features.calendar import calendar
 from tasks.features.counters import SNAPSHOT_DAYS
+from tasks.lake.contracts import Table
 from tasks.lake.lake import WHOLE, Lake, Window
 from tasks.lake.tables import (
     AUDIENCE_OVERLAPS,
@@ -36,11 +37,12 @@ from tasks.lookalikes.counters import Counters
 from tasks.lookalikes.distributed import SparkCounters
 from tasks.lookalikes.logged import log_model
 from tasks.lookalikes.picture import reliability_figure
-from tasks.lookalikes.profiles import audience_overlaps
-from tasks.lookalikes.registry import Segment, segment_of, segments
+from tasks.lookalikes.profiles import audience_overlaps, members
+from tasks.lookalikes.registry import Segment, seed_acts, segment_names, segment_of, segments
 from tasks.lookalikes.scoring import Evidence, Scored, score_people
 from tasks.lookalikes.windows import Plan, plan_of
 from tasks.report.card import card_page
+from tasks.report.mailings import mailing_sections, recent_mailings
 from tasks.report.page import html, write_html
 from tasks.seeds import seed_of
 from tasks.settings import Settings
@@ -50,8 +52,6 @@ from tasks.training import superseded_by
 
 log = logging.getLogger(__name__)
 
-SEED_COLUMNS = {c.USER_ID: pl.String, "day": pl.Date}
-
 
 def list_segments(day: date, settings: Settings) -> list[str]:
     """Write the features that an anchor lacks and return the segments; none without training."""
@@ -60,11 +60,10 @@ def list_segments(day: date, settings: Settings) -> list[str]:
         lake.supersede(LOOKALIKE_FEATURES, day, by)
         log.info("%s is not scored: superseded by %s; force it to score it all the same", day, by)
         return []
-    known = segments()
-    for feature_day in feature_days(lake, day, list(known.values())):
-        if feature_day == day or not are_fresh(lake, feature_day):
+    for feature_day in feature_days(lake, day, list(segments().values())):
+        if feature_day == day or not is_fresh(lake, feature_day):
             write_features(feature_day, settings)
-    return list(known)
+    return segment_names()
 
 
 def score_segment(day: date, settings: Settings, key: str) -> dict[str, int]:
@@ -91,33 +90,46 @@ def publish_lookalikes(day: date, settings: Settings) -> dict[str, int]:
     """Write whom audiences share and a page per card, and return how many are offered.
 
     Raises:
-        InputNotReady: naming the segments that have none.
+        PartsMissing: naming the segments that have no card; the others' pages are written.
     """
     lake = Lake(settings)
-    names = list(segments())
+    names = segment_names()
     if by := superseded_by(lake, day):
         for table, name in product((LOOKALIKE_SCORES, AUDIENCE_PROFILES, THRESHOLD_CARDS), names):
             lake.supersede(table, day, by, name)
         lake.supersede(AUDIENCE_OVERLAPS, day, by)
         return {"segments": 0}
-    if absent := [name for name in names if name not in lake.parts(THRESHOLD_CARDS, day)]:
-        raise InputNotReady(f"{day}: no card of {', '.join(absent)}; clear their score_segment")
-    cards = pl.concat([lake.read_day(THRESHOLD_CARDS, day, name) for name in names])
-    shared = audience_overlaps(cards, lake.read_day(LOOKALIKE_SCORES, day))
-    lake.write_day(AUDIENCE_OVERLAPS, day, shared)
-    show_cards(lake, day, cards, shared)
-    offered = cards.filter(pl.col("verdict") == OFFERED)[c.LOOKALIKE_SEGMENT].n_unique()
+    there = [name for name in names if is_true(lake, THRESHOLD_CARDS, day, name)]
+    offered = show_cards(lake, day, there) if there else 0
+    if absent := [name for name in names if name not in there]:
+        said = ", ".join(absent)
+        raise PartsMissing(f"{day}: no card of {said}; mend and clear their score_segment")
     return {"segments": len(names), "offered": offered, "refused": len(names) - offered}
 
 
-def show_cards(lake: Lake, day: date, cards: pl.DataFrame, overlaps: pl.DataFrame) -> None:
-    """Write the page of each card, and log it."""
-    profiles, of_segment = lake.read_day(AUDIENCE_PROFILES, day), pl.col(c.LOOKALIKE_SEGMENT)
-    for name, segment in segments().items():
-        card, profile = (rows.filter(of_segment == name) for rows in (cards, profiles))
-        page = card_page(day, segment, card, profile, overlaps)
+def show_cards(lake: Lake, day: date, names: list[str]) -> int:
+    """Write the overlaps and the page of each of these segments; return how many are offered."""
+    cards = lake.read_day(THRESHOLD_CARDS, day).filter(pl.col(c.LOOKALIKE_SEGMENT).is_in(names))
+    overlaps = audience_overlaps(audiences(lake, day, cards))
+    lake.write_day(AUDIENCE_OVERLAPS, day, overlaps)
+    known = (cards, lake.read_day(AUDIENCE_PROFILES, day), *recent_mailings(lake, day))
+    for name in names:
+        mine = pl.col(c.LOOKALIKE_SEGMENT) == name
+        card, profile, decisions, effects = (rows.filter(mine) for rows in known)
+        mailings = mailing_sections(decisions, effects)
+        page = card_page(day, segment_of(name), card, profile, overlaps, mailings)
         write_html(page, lake.settings, stem=f"audience-{name}-")
         tracking.text(f"{name}.html", html(page))
+    return cards.filter(pl.col("verdict") == OFFERED)[c.LOOKALIKE_SEGMENT].n_unique()
+
+
+def audiences(lake: Lake, day: date, cards: pl.DataFrame) -> dict[tuple[str, str], pl.Series]:
+    """Return the `user_id` of each suggested audience, read a segment at a time."""
+    return {
+        (name, suggestion): users
+        for (name,), card in cards.group_by(c.LOOKALIKE_SEGMENT, maintain_order=True)
+        for suggestion, users in members(card, lake.read_day(LOOKALIKE_SCORES, day, name)).items()
+    }
 
 
 def feature_days(lake: Lake, day: date, known: list[Segment]) -> list[date]:
@@ -128,14 +140,24 @@ def feature_days(lake: Lake, day: date, known: list[Segment]) -> list[date]:
     return sorted({day} | {needed for needed in wanted if needed > first})
 
 
-def are_fresh(lake: Lake, day: date) -> bool:
-    """Return whether the features of `day` are what they would be if written now."""
+def is_fresh(lake: Lake, day: date) -> bool:
+    """Return whether the features of `day` are there, as they would be if written now."""
     record = lake.ledger.written(LOOKALIKE_FEATURES).get((day, WHOLE))
-    if record is None or record.settings_hash != lake.settings_hash:
+    return (
+        record is not None
+        and record.settings_hash == lake.settings_hash
+        and record.code_version == lake.settings.code_version
+        and is_true(lake, LOOKALIKE_FEATURES, day, WHOLE)
+    )
+
+
+def is_true(lake: Lake, table: Table, day: date, part: str) -> bool:
+    """Return whether the table's part of `day` is there and nothing that it read has changed."""
+    record = lake.ledger.written(table).get((day, part))
+    if record is None:
         return False
     current = {name: lake.ledger.current(TABLES[name]) for name in record.inputs}
-    same_code = record.code_version == lake.settings.code_version
-    return same_code and not changed_inputs(lake, current, record)
+    return not changed_inputs(lake, current, record)
 
 
 def write_features(day: date, settings: Settings) -> int:
@@ -161,8 +183,8 @@ def anchors_of(lake: Lake, day: date, segment: Segment) -> Plan:
 def evidence_of(lake: Lake, plan: Plan) -> Evidence:
     """Read what the segment is learnt from."""
     days = (plan.day - plan.first_seed_day).days + 1
-    snapshots = dict.fromkeys((ITEMS, ITEM_ATTRIBUTES, CUSTOMERS), SNAPSHOT_DAYS)
-    inputs = {EVENTS: days, **snapshots}
+    # What has left the catalogue since was a seed thing all the same.
+    inputs = {EVENTS: days, ITEMS: days, ITEM_ATTRIBUTES: days, CUSTOMERS: SNAPSHOT_DAYS}
     seeds = lake.select(plan.segment.sql, plan.day, inputs)
     features = {anchor: counters_of(lake, plan.feature_day(anchor)) for anchor in plan.anchors}
     return Evidence(
@@ -186,22 +208,6 @@ def known_people(lake: Lake, day: date, features: Counters) -> pl.DataFrame:
     snapshots = lake.read_window(CUSTOMERS, day, SNAPSHOT_DAYS)
     newest = snapshots.filter(pl.col(c.DT) == pl.col(c.DT).max())
     return pl.concat([newest.select(c.USER_ID), features.people]).unique()
-
-
-def seed_acts(segment: Segment, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return `user_id, day` of the seed acts, each once.
-
-    Raises:
-        ContractViolation: the segment's SELECT gives other columns or types, or nulls.
-    """
-    if dict(rows.schema) != SEED_COLUMNS:
-        told = ", ".join(f"{name} {dtype}" for name, dtype in rows.schema.items())
-        raise ContractViolation(
-            f"{segment.sql}.sql selects {told}; wanted: user_id String, day Date"
-        )
-    if nulls := rows.height - rows.drop_nulls().height:
-        raise ContractViolation(f"{segment.sql}.sql: {nulls} rows hold a null user_id or day")
-    return rows.unique().sort(c.USER_ID, "day")
 
 
 def track(scored: Scored) -> None:

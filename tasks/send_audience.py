@@ -34,7 +34,7 @@ from tasks.lookalikes.registry import Segment, segment_of
 from tasks.mailings import export, stored
 from tasks.mailings.audience import SENT, Audience, Choice, chosen, marked, named
 from tasks.mailings.question import question
-from tasks.settings import Settings
+from tasks.settings import Mailings, Settings
 from tasks.steps import NOTE, Step
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def prepare(day: date, settings: Settings) -> dict[str, Any]:
 
     Raises:
         ContractViolation: no such segment, mailing or webhook, or the card refuses a threshold.
-        InputNotReady: the segment has no scores of that day.
+        InputNotReady: the segment has no scores of that day, or a delivery is not taken in.
     """
     segment, mailing = asked(settings)
     lake = Lake(settings)
@@ -53,9 +53,10 @@ def prepare(day: date, settings: Settings) -> dict[str, Any]:
         return {"is_decided": True, "subject": "", "question": stored.told(found)}
     card = card_of(lake, day, segment.name)
     people = reachable(lake, day, settings)
-    text = question(segment, mailing, people, card, settings.mailings)
+    text = question((segment, mailing, day), people, card, lake.newest_day(), settings.mailings)
     tracking.text("question.md", text)
     subject = f"Who gets {mailing}? ({segment.name}, {day})"
+    log.info("%s\n\n%s", subject, text)
     return {"is_decided": False, "subject": subject, "question": text}
 
 
@@ -102,25 +103,38 @@ def write_audience(day: date, settings: Settings) -> dict[str, Any]:
 
 
 def export_audience(day: date, settings: Settings) -> dict[str, int]:
-    """Write the people who get the letter to a file, post them if asked to, and return how many.
+    """Write the people who get the letter to a file, post them where it was decided; return counts.
+
+    Who has opted out or lost consent since the decision is left out; they stay in their arm.
 
     Raises:
-        ContractViolation: nothing is decided, or the webhook refuses.
+        ContractViolation: nothing is decided, or the webhook refuses or is allowed no more.
+        InputNotReady: a delivery, and with it its opt-outs, is not taken in.
     """
     segment, mailing = asked(settings)
     lake, options = Lake(settings), settings.mailings
     members = stored.rows_of(lake, AUDIENCES, day, segment.name, mailing)
-    if stored.decision(lake, day, segment.name, mailing) is None:
+    found = stored.decision(lake, day, segment.name, mailing)
+    if found is None:
         raise ContractViolation(f"{mailing}, {segment.name}, {day}: nothing is decided")
-    ids = members.filter(pl.col(c.ROLE) == SENT).select(c.USER_ID).sort(c.USER_ID)
+    target = target_of(found, options)
+    decided = members.filter(pl.col(c.ROLE) == SENT).select(c.USER_ID)
+    ids = still_willing(decided, reach(lake, settings))
     name = f"{mailing}.{segment.name}.{day}.{options.export_format}"
     data = export.content(ids, options.export_format)
     export.write_private(settings.exports / name, data)
-    log.info("%s: %d people", settings.exports / name, ids.height)
+    left = decided.height - ids.height
+    log.info("%s: %d people, %d left since", settings.exports / name, ids.height, left)
     record(lake, day, settings, name, data, ids.height)
-    if options.deliver_to != export.FILE:
-        deliver(lake, day, settings, ids[c.USER_ID].to_list())
-    return {"people": ids.height}
+    if target != export.FILE:
+        deliver(lake, day, settings, target, ids[c.USER_ID].to_list())
+    return {"people": ids.height, "left_since": left}
+
+
+def still_willing(decided: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return `user_id`, in order, of those decided who consent and have not opted out."""
+    willing = known.filter(pl.col(c.CONSENT) & ~pl.col(c.OPTED_OUT))
+    return decided.join(willing, on=c.USER_ID, how="semi").sort(c.USER_ID)
 
 
 def asked(settings: Settings) -> tuple[Segment, str]:
@@ -133,6 +147,20 @@ def asked(settings: Settings) -> tuple[Segment, str]:
     if options.deliver_to != export.FILE:
         export.allowed(options.deliver_to, options)
     return segment_of(options.segment), named(options.mailing)
+
+
+def target_of(found: dict[str, Any], options: Mailings) -> str:
+    """Return where a decided audience goes, whatever the run asks for: file or a webhook.
+
+    Raises:
+        ContractViolation: that webhook is allowed no more.
+    """
+    target: str = found["deliver_to"] or export.FILE
+    if target != options.deliver_to:
+        log.warning(
+            "%s was asked for; it was decided that it goes to %s", options.deliver_to, target
+        )
+    return target if target == export.FILE else export.allowed(target, options)
 
 
 def card_of(lake: Lake, day: date, segment: str) -> pl.DataFrame:
@@ -171,30 +199,38 @@ def refuse_superseded(lake: Lake, day: date, segment: str) -> None:
 def reachable(lake: Lake, day: date, settings: Settings) -> pl.DataFrame:
     """Return the scored people, most probable first, with the reason to leave them out or null.
 
-    Letters, opt-outs and consent count up to the newest delivery that was taken in, not only up to
-    `day`: who has opted out since gets no letter.
-
     Raises:
         ContractViolation: nobody is scored.
+        InputNotReady: a delivery is not taken in.
     """
     options = settings.mailings
     scores = lake.read_day(LOOKALIKE_SCORES, day, options.segment)
     if scores.is_empty():
         raise ContractViolation(f"{options.segment} of {day}: nobody is scored; nothing was sent")
-    newest = max(written for written, _ in lake.ledger.written(CONTACTS))
+    return marked(scores, reach(lake, settings), options.cap_letters)
+
+
+def reach(lake: Lake, settings: Settings) -> pl.DataFrame:
+    """Return `user_id, consent, opted_out, is_in_mailing, letters` of everybody known.
+
+    All count up to the newest delivery, not only up to the audience's day: who has opted out since
+    gets no letter.
+
+    Raises:
+        InputNotReady: a delivery is not taken in.
+    """
+    options, newest = settings.mailings, lake.newest_day()
     inputs: dict[Table, Window | int] = {
         CUSTOMERS: SNAPSHOT_DAYS,
         CONTACTS: CONTACTS.keep_days,
         AUDIENCES: Window(AUDIENCES.keep_days, optional=True),
+        AUDIENCE_DECISIONS: Window(AUDIENCE_DECISIONS.keep_days, optional=True),
     }
     params: dict[str, Value] = {
         "since": newest - timedelta(days=options.cap_days),
-        "segment": options.segment,
         "mailing": options.mailing,
-        "audience_day": day,
     }
-    reach = lake.select("mailing_reach", newest, inputs, params=params)
-    return marked(scores, reach, options.cap_letters)
+    return lake.select("mailing_reach", newest, inputs, params=params)
 
 
 def audience_of(lake: Lake, day: date, settings: Settings) -> Audience:
@@ -240,6 +276,7 @@ def decision_row(audience: Audience, settings: Settings) -> pl.DataFrame:
         chosen_by=options.chosen_by,
         chosen_at=options.chosen_at or stored.now(),
         control_share=options.control_share,
+        deliver_to=options.deliver_to,
     )
 
 
@@ -272,16 +309,16 @@ def was_exported(lake: Lake, day: date, settings: Settings, target: str) -> bool
     return target in known["target"]
 
 
-def deliver(lake: Lake, day: date, settings: Settings, ids: list[str]) -> None:
-    """Post the ids to the run's webhook, unless they went there before."""
+def deliver(lake: Lake, day: date, settings: Settings, target: str, ids: list[str]) -> None:
+    """Post the ids to a webhook, unless they went there before."""
     options = settings.mailings
-    if was_exported(lake, day, settings, options.deliver_to):
-        log.info("%s has this audience already", options.deliver_to)
+    if was_exported(lake, day, settings, target):
+        log.info("%s has this audience already", target)
         return
     key = f"{options.mailing}/{options.segment}/{day}"
     told = {"mailing": options.mailing, "segment": options.segment, "day": str(day)}
-    export.post(options.deliver_to, key, {**told, "user_ids": ids}, options)
-    record(lake, day, settings, options.deliver_to, "\n".join(ids).encode(), len(ids))
+    export.post(target, key, {**told, "user_ids": ids}, options)
+    record(lake, day, settings, target, "\n".join(ids).encode(), len(ids))
 
 
 STEPS = (

@@ -7,8 +7,8 @@
 -- horizon_days: 7
 -- lasting_trait: yes
 -- Grain: one row per customer and day of a seed act.
--- Inputs: events (from the first day that can matter to :day), item_attributes (7 days of
---   snapshots, so that what left the catalogue this week still counts).
+-- Inputs: events (from the first day that can matter to :day), item_attributes (the
+--   snapshots of these days, so that what has left the catalogue since still counts).
 -- Window: the day of a seed act is that of its ts.
 SELECT DISTINCT
     e.user_id,

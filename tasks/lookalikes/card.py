@@ -138,20 +138,22 @@ def _trait(shown: Shown | None) -> list[pl.Expr]:
 
 def _rule(rule_size: int, judged: Judged) -> list[pl.Expr]:
     """Return the simple rule's reach, and what as many of the most probable would have done."""
-    if judged.by_rule is None or not judged.by_rule.any():
+    if judged.by_rule is None:
         return []
-    size, hits = int(judged.by_rule.sum()), int(judged.y[judged.by_rule].sum())
-    low, high = (float(bound[0]) for bound in wilson(np.array([hits]), np.array([size])))
-    most = np.argsort(-judged.p, kind="stable")[:size]
+    most = np.argsort(-judged.p, kind="stable")[: judged.by_rule.sum()]
     told = {
         "rule_size": rule_size,
-        "rule_precision": hits / size,
-        "rule_precision_low": low,
-        "rule_precision_high": high,
-        "rule_recall": hits / float(judged.y.sum()),
-        "rule_matched_precision": float(judged.y[most].mean()),
+        **_did("rule", judged.y[judged.by_rule], judged),
+        **_did("rule_matched", judged.y[most], judged),
     }
     return [pl.lit(value).alias(name) for name, value in told.items()]
+
+
+def _did(name: str, y: Array, judged: Judged) -> dict[str, float | None]:
+    """Return precision, null of nobody, and recall of some people of the later window."""
+    hits, size = np.array([int(y.sum())]), np.array([len(y)])
+    precision = _with_interval(f"{name}_precision", hits, size).row(0, named=True)
+    return precision | {f"{name}_recall": float(y.sum() / judged.y.sum())}
 
 
 def _thresholds(today: Array) -> Array:

@@ -7,10 +7,11 @@ machine runs, so that the probabilities are the same to the bit. Workers get our
 from __future__ import annotations
 
 import shutil
+from atexit import register
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -23,7 +24,6 @@ from tasks.lake import engines
 from tasks.lake.lake import Lake
 from tasks.lake.tables import LOOKALIKE_FEATURES
 from tasks.lookalikes.counters import ALL, Answer, Counters
-from tasks.settings import Settings
 
 ANSWERED = (
     "user_id string, probability double, by_rule boolean, column array<int>, share array<double>"
@@ -43,7 +43,7 @@ class SparkCounters(Counters):
     def mapped(self, answer: Answer) -> Iterator[pl.DataFrame]:
         """Yield the answers to everybody's counters, as one frame."""
         session = engines.spark_session(self.lake.settings)
-        session.sparkContext.addPyFile(_our_modules(self.lake.settings))
+        session.sparkContext.addPyFile(_our_modules())
         rows = self.lake.spark_rows(LOOKALIKE_FEATURES, self.day).select(*ALL)
         together = rows.repartition(c.USER_ID).sortWithinPartitions(*LOOKALIKE_FEATURES.key)
         found = together.mapInArrow(partial(answered, answer), ANSWERED)
@@ -75,9 +75,10 @@ def _as_batches(rows: pl.DataFrame) -> list[Any]:
     return batches
 
 
-def _our_modules(settings: Settings) -> str:
-    """Return a zip of `tasks`, for workers that have no copy of it."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+@cache
+def _our_modules() -> str:
+    """Return a zip of `tasks`, for workers that have no copy of it; it goes with this process."""
     package = Path(tasks.__file__).parent
-    target = Path(mkdtemp(dir=settings.home, prefix="modules-")) / "tasks"
-    return shutil.make_archive(str(target), "zip", package.parent, package.name)
+    folder = mkdtemp(prefix="vitrina-modules-")
+    register(shutil.rmtree, folder, ignore_errors=True)
+    return shutil.make_archive(f"{folder}/tasks", "zip", package.parent, package.name)

@@ -100,7 +100,7 @@ def refuse_degenerate(name: str, p: Array) -> None:
             f" with features; at least {wanted:,.0f} are expected"
         )
     largest = counts.max() / len(p)
-    if largest > LARGEST_TIE:
+    if counts.max() > 1 and largest > LARGEST_TIE:
         raise QualityGateFailed(
             f"{name}: degenerate, one probability is shared by {largest:.1%} of the people with"
             f" features; at most {LARGEST_TIE:.0%} is allowed"

@@ -1,13 +1,15 @@
 """Who is in a suggested audience, against the base, and whom two audiences share.
 
-share  mean over people of the share of a value among what they looked at
+share  of a value among all of its attribute: sums over people of their `lookalike_features` shares,
+       in which n looks count n / (n + 5); so an audience that looks more has not more of everything
 rank   by share in the audience * log of ratio, ratio = share in the audience / share in the base:
        what an audience has more of, and enough of to say so
 """
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Mapping
+from itertools import permutations
 
 import numpy as np
 import polars as pl
@@ -17,6 +19,7 @@ from tasks.lake.tables import AUDIENCE_OVERLAPS, AUDIENCE_PROFILES
 from tasks.lookalikes.classifier import Array
 from tasks.lookalikes.matrix import KEY
 from tasks.lookalikes.streaming import Seen
+from tasks.lookalikes.training import GRADES
 
 TOP = 12
 SUGGESTION = "suggestion"
@@ -30,9 +33,9 @@ def audience_profiles(card: pl.DataFrame, found: Seen, columns: pl.DataFrame) ->
         found: today's people, of whom some have their counters kept.
         columns: `attribute, value, column` of those.
     """
-    p, base = found.p[found.places], _mean_shares(found, np.ones(len(found.places), bool))
+    p, base = found.p[found.places], _sums(found, np.ones(len(found.places), bool))
     rows = [
-        _profile(str(name), columns, _mean_shares(found, p >= threshold), base)
+        _profile(str(name), columns, _sums(found, p >= threshold), base)
         for name, threshold in suggestions(card).items()
         if (p >= threshold).any()
     ]
@@ -45,19 +48,23 @@ def suggestions(card: pl.DataFrame) -> dict[str, float]:
     return dict(named.select(SUGGESTION, c.THRESHOLD).iter_rows())
 
 
-def _mean_shares(found: Seen, members: np.ndarray) -> Array:
-    # Rounding may leave a share a last bit above 1.
-    means: Array = np.minimum(np.asarray(found.kept[members].mean(axis=0)).ravel(), 1.0)
-    return means
+def _sums(found: Seen, members: np.ndarray) -> Array:
+    sums: Array = np.asarray(found.kept[members].sum(axis=0)).ravel()
+    return sums
 
 
 def _profile(name: str, columns: pl.DataFrame, audience: Array, base: Array) -> pl.DataFrame:
-    shares = columns.select(
+    sums = columns.select(
         pl.lit(name).alias(SUGGESTION),
         *KEY,
         pl.Series("audience_share", audience),
         pl.Series("base_share", base),
-    ).filter(pl.col("audience_share") > pl.col("base_share"), pl.col("base_share") > 0)
+    ).filter(~pl.col(c.ATTRIBUTE).is_in(GRADES))
+    both = pl.col("audience_share", "base_share")
+    # Of an attribute that nobody of the audience has looked at, 0 of 0.
+    shares = sums.with_columns((both / both.sum().over(c.ATTRIBUTE)).fill_nan(0)).filter(
+        pl.col("audience_share") > pl.col("base_share"), pl.col("base_share") > 0
+    )
     ratio = pl.col("audience_share") / pl.col("base_share")
     weight = pl.col("audience_share") * ratio.log()
     ordered = shares.with_columns(ratio.alias("ratio")).sort(
@@ -67,32 +74,31 @@ def _profile(name: str, columns: pl.DataFrame, audience: Array, base: Array) -> 
     return ranked.select(pl.col(name).cast(kind) for name, kind in AUDIENCE_PROFILES.schema.items())
 
 
-def audience_overlaps(cards: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+def members(card: pl.DataFrame, scores: pl.DataFrame) -> dict[str, pl.Series]:
+    """Return the `user_id` of each suggested audience of a card; none where it refuses.
+
+    Args:
+        card: THRESHOLD_CARDS rows of a segment.
+        scores: its LOOKALIKE_SCORES rows.
+    """
+    return {
+        name: scores.filter(pl.col(c.PROBABILITY) >= threshold)[c.USER_ID]
+        for name, threshold in suggestions(card).items()
+    }
+
+
+def audience_overlaps(audiences: Mapping[tuple[str, str], pl.Series]) -> pl.DataFrame:
     """Return AUDIENCE_OVERLAPS rows: of a segment's audience, how many another's takes too.
 
     Args:
-        cards: THRESHOLD_CARDS rows of several segments; those that refuse have no audience.
-        scores: LOOKALIKE_SCORES rows of these.
+        audiences: `user_id` by segment and suggestion.
     """
-    chosen = cards.filter(pl.col(SUGGESTION).is_not_null()).select(
-        c.LOOKALIKE_SEGMENT, SUGGESTION, c.THRESHOLD
-    )
-    members = {
-        (segment, name): _members(scores, segment, threshold)
-        for segment, name, threshold in chosen.iter_rows()
-    }
     rows = [
-        (segment, name, other, len(mine), int(mine.is_in(members[other, name].implode()).sum()))
-        for (segment, name), other in product(members, sorted({key[0] for key in members}))
-        if other != segment and (other, name) in members
-        for mine in [members[segment, name]]
+        (segment, name, other, len(mine), int(mine.is_in(theirs.implode()).sum()))
+        for ((segment, name), mine), ((other, like), theirs) in permutations(audiences.items(), 2)
+        if name == like
     ]
     names = [c.LOOKALIKE_SEGMENT, SUGGESTION, "other", "audience_size", "shared"]
     kinds = {name: AUDIENCE_OVERLAPS.schema[name] for name in names}
     found = pl.DataFrame(rows, schema=kinds, orient="row")
     return found.with_columns((pl.col("shared") / pl.col("audience_size")).alias("shared_share"))
-
-
-def _members(scores: pl.DataFrame, segment: str, threshold: float) -> pl.Series:
-    mine = scores.filter(pl.col(c.LOOKALIKE_SEGMENT) == segment)
-    return mine.filter(pl.col(c.PROBABILITY) >= threshold)[c.USER_ID]

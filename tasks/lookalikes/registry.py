@@ -13,12 +13,19 @@ lasting_trait yes if having done it once says what somebody is, whatever the day
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
+from tasks import columns as c
 from tasks.errors import ContractViolation
 from tasks.lake.engines import SQL_FOLDER
+from tasks.lake.tables import EVENTS
+
+log = logging.getLogger(__name__)
 
 SEEDS_FOLDER = SQL_FOLDER / "lookalike_seeds"
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
@@ -26,6 +33,9 @@ LINE = re.compile(r"-- (\w+): (.+)")
 TEXTS = ("name", "owner", "seed")
 RULE = re.compile(r"(\w+) (\S.*)")
 NO_RULE = "none"
+SEED_COLUMNS = {c.USER_ID: pl.String, "day": pl.Date}
+WINDOWS = 3
+"""Horizons that learning needs at least: one to train on, to calibrate, to judge."""
 DAYS = {"window_days": (1, 400), "gap_days": (1, 30), "horizon_days": (1, 60)}
 
 
@@ -60,13 +70,23 @@ class Segment:
         return f"{SEEDS_FOLDER.name}/{self.name}"
 
 
-def segments(folder: Path = SEEDS_FOLDER) -> dict[str, Segment]:
-    """Return every declared segment by name, in order.
+def segment_names(folder: Path = SEEDS_FOLDER) -> list[str]:
+    """Return the name of every file, in order, whatever its header says."""
+    return sorted(path.stem for path in folder.glob("*.sql"))
 
-    Raises:
-        ContractViolation: a header breaks a rule; the message names file and rule.
+
+def segments(folder: Path = SEEDS_FOLDER) -> dict[str, Segment]:
+    """Return every segment by name, in order, without those whose header breaks a rule.
+
+    Such a one is logged here and fails by itself, in `segment_of`.
     """
-    return {path.stem: _declared(path) for path in sorted(folder.glob("*.sql"))}
+    found = {}
+    for name in segment_names(folder):
+        try:
+            found[name] = segment_of(name, folder)
+        except ContractViolation as error:
+            log.warning("look-alike segment left out: %s", error)
+    return found
 
 
 def segment_of(name: str, folder: Path = SEEDS_FOLDER) -> Segment:
@@ -75,7 +95,7 @@ def segment_of(name: str, folder: Path = SEEDS_FOLDER) -> Segment:
     Raises:
         ContractViolation: there is no such segment, or its header breaks a rule.
     """
-    known = sorted(path.stem for path in folder.glob("*.sql"))
+    known = segment_names(folder)
     if not NAME.fullmatch(name) or name not in known:
         raise ContractViolation(f"no look-alike segment {name!r}; there are {', '.join(known)}")
     return _declared(folder / f"{name}.sql")
@@ -94,6 +114,11 @@ def _declared(path: Path) -> Segment:
     if told["lasting_trait"] not in ("yes", "no"):
         raise ContractViolation(f"{path.name}: lasting_trait is yes or no")
     window, gap, horizon = (_days(path, name, told[name]) for name in DAYS)
+    if (reach := window + WINDOWS * horizon) > EVENTS.keep_days:
+        raise ContractViolation(
+            f"{path.name}: window_days + {WINDOWS} * horizon_days is {reach}, and events are kept"
+            f" for {EVENTS.keep_days} days"
+        )
     lasting = told["lasting_trait"] == "yes"
     rule = _rule(path, told["rule"])
     return Segment(path.stem, told["owner"], told["seed"], window, gap, horizon, lasting, rule)
@@ -123,3 +148,19 @@ def _days(path: Path, name: str, told: str) -> int:
             f"{path.name}: {name} is {told!r}, not a number from {low} to {high}"
         )
     return int(told)
+
+
+def seed_acts(segment: Segment, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return `user_id, day` of the seed acts, each once.
+
+    Raises:
+        ContractViolation: the segment's SELECT gives other columns or types, or nulls.
+    """
+    if dict(rows.schema) != SEED_COLUMNS:
+        told = ", ".join(f"{name} {dtype}" for name, dtype in rows.schema.items())
+        raise ContractViolation(
+            f"{segment.sql}.sql selects {told}; wanted: user_id String, day Date"
+        )
+    if nulls := rows.height - rows.drop_nulls().height:
+        raise ContractViolation(f"{segment.sql}.sql: {nulls} rows hold a null user_id or day")
+    return rows.unique().sort(c.USER_ID, "day")

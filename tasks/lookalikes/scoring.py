@@ -1,7 +1,7 @@
 """From features, seed acts and purchases to probabilities and a card: one segment, one day.
 
-The model learns on the training anchors, the calibrator on a later one, of whose eligible people
-`judged_people` at most are drawn by lot, and the card on the one after it.
+The model learns on the training anchors, the calibrator on everybody eligible on a later one, and
+the card on everybody eligible on the one after it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-import numpy as np
 import polars as pl
 
 from tasks import columns as c
@@ -73,7 +72,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Study:
-    """A segment on a day: evidence, options, the seed of draws, and `eligible_people` by anchor."""
+    """A segment on a day: evidence, options, the lots' seed, and `eligible_people` by anchor."""
 
     plan: Plan
     evidence: Evidence
@@ -148,7 +147,7 @@ def _calibrated(study: Study) -> Calibrated:
     trained = {anchor: study.people[anchor] for anchor in plan.training}
     rule = plan.segment.rule
     model = fitted(lessons(rule, trained, features, study.options, study.seed))
-    later = by_lot(study.people[plan.calibration], study.options.judged_people, study.seed)
+    later = study.people[plan.calibration]
     title = f"look-alike {plan.segment.name}: calibrated on"
     odds = log_odds_of(model, later, features[plan.calibration], title)
     return Calibrated(model, fit_calibrator(odds, _labels(later)))
@@ -157,22 +156,13 @@ def _calibrated(study: Study) -> Calibrated:
 def _judged(study: Study, model: Calibrated) -> Judged:
     """Return the probabilities of the card's anchor beside what then happened."""
     plan, segment = study.plan, study.plan.segment
-    some = by_lot(study.people[plan.card], study.options.judged_people, study.seed)
-    counters = study.evidence.features[plan.card]
-    found = seen(model, segment.rule, some, counters, f"look-alike {segment.name}: judged on")
-    y, by_rule = _labels(some), found.by_rule if segment.rule else None
+    people, counters = study.people[plan.card], study.evidence.features[plan.card]
+    found = seen(model, segment.rule, people, counters, f"look-alike {segment.name}: judged on")
+    y, by_rule = _labels(people), found.by_rule if segment.rule else None
     auc = auc_of(found.p, y)
     refuse_leak(segment.name, auc, " ".join(drivers(model.model).select(KEY).row(0)))
     shown = shown_by_holders(study.evidence.seeds, plan.card, segment)
     return Judged(found.p, y, auc, by_rule, shown)
-
-
-def by_lot(people: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
-    """Return at most that many people, drawn by lot, in their order."""
-    if people.height <= most:
-        return people
-    places = np.random.default_rng(seed).choice(people.height, most, replace=False)
-    return people[np.sort(places)]
 
 
 def _labels(people: pl.DataFrame) -> Array:

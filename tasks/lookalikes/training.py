@@ -3,6 +3,14 @@
 P(seed thing | x, buys)  positives did the seed thing, negatives bought something else those days
 P(buys anything | x)     everybody eligible; without it taste alone would rank who never buys
 
+A logistic regression, as nothing is better by log loss after calibration: in six shops of 6,000
+customers (three seeds of development in both worlds), the segments' losses added up to some 0.55,
+XGBoost's is above it by -0.0000 [-0.0013, +0.0010], CatBoost's by +0.0005 [-0.0007, +0.0014]; by
+the simulator's true probabilities, which know no luck, +0.0006 [+0.0000, +0.0011] and +0.0001
+[-0.0004, +0.0005]. They take 2 and 7 times as long, and walk through trees for what is one product.
+While a single look counted as devotion they were ahead by 0.0006 and 0.0008: what trees cut out of
+raw shares, `lookalike_features` now says.
+
 What is known to matter is penalised less: the values of the segment's simple rule, and how much
 and how lately somebody acted. Otherwise a few hundred seeds spread over hundreds of columns what
 the rule alone would have told.
@@ -38,7 +46,8 @@ log = logging.getLogger(__name__)
 
 RULE_SHARE, GENERAL_SHARE = 0.03, 0.1
 """Of the penalty, chosen by log loss on a later week of a lively shop of development."""
-GENERAL = ("activity", "orders", "recency")
+GRADES = ("activity_grade", "orders_grade")
+GENERAL = ("activity", "orders", "recency", *GRADES)
 LABEL = "label"
 ANCHOR = "anchor"
 

@@ -4,7 +4,7 @@ anchor A: features end gap_days before A, the label is the seed thing in (A, A +
 
 card         D - horizon      the newest anchor whose label is known on D
 calibration  one horizon before it
-training     the anchors before that, a horizon apart, as far as history reaches
+training     the anchors before that, a horizon apart, as far as history reaches and events are kept
 
 Label windows do not overlap, so the calibrator never saw what the card judges.
 """
@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tasks.lookalikes.registry import Segment
+from tasks.lake.tables import EVENTS
+from tasks.lookalikes.registry import WINDOWS, Segment
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def plan_of(
         training_anchors: how many anchors are trained on at most.
     """
     horizon = timedelta(days=segment.horizon_days)
-    candidates = [day - horizon * step for step in range(3, 3 + training_anchors)]
+    candidates = [day - horizon * step for step in range(WINDOWS, WINDOWS + training_anchors)]
     needed = timedelta(days=segment.gap_days + history_days - 1)
-    kept = tuple(anchor for anchor in candidates if anchor - needed >= first_day)
-    begins = day - horizon * 3 - needed
+    oldest = day - timedelta(days=EVENTS.keep_days - segment.window_days)
+    kept = tuple(anchor for anchor in candidates if anchor >= max(oldest, first_day + needed))
+    begins = day - horizon * WINDOWS - needed
     return Plan(segment, day, day - horizon * 2, day - horizon, kept, begins)

@@ -6,6 +6,7 @@ Nothing but ids leaves, of people who get a letter; control people are in neithe
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,8 @@ import polars as pl
 from tasks.errors import ContractViolation
 from tasks.settings import Mailings
 
+SEALED = re.compile(r"https://[^/]|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)")
+"""Addresses that ids and a token may travel to: nobody on the way can read them."""
 FILE = "file"
 """Where an audience goes that goes to no webhook."""
 PRIVATE, PRIVATE_FOLDER = 0o600, 0o700
@@ -47,12 +50,17 @@ def allowed(url: str, options: Mailings) -> str:
     """Return the address if an audience may be posted to it.
 
     Raises:
-        ContractViolation: the settings do not name it, or it is no web address.
+        ContractViolation: the settings do not name it, or others could read what is posted there.
     """
-    if url not in options.webhooks or not url.startswith(("https://", "http://")):
+    if url not in options.webhooks:
         raise ContractViolation(
             f"deliver_to {url[:200]!r} is none of the {len(options.webhooks)} addresses of"
             " VITRINA_MAILINGS__WEBHOOKS; nothing was sent"
+        )
+    if not SEALED.match(url):
+        raise ContractViolation(
+            f"deliver_to {url[:200]!r} is neither https nor http of this machine: others could read"
+            " the ids and the token; nothing was sent"
         )
     return url
 

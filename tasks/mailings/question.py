@@ -1,5 +1,10 @@
 """What a marketer is asked: the card as Markdown, with what each threshold would come to.
 
+Two numbers of a threshold are alike and not the same. The card's expected buyers are its audience,
+whoever may be written to, times the precision that the later window showed. Who does it without a
+letter is the sum of the calibrated probabilities of the two arms: of fewer people, and known from
+the model instead of from a count.
+
 Words that come from data or from a segment's file are escaped: a page shows them and runs none.
 """
 
@@ -9,6 +14,7 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -17,19 +23,37 @@ from tasks import columns as c
 from tasks.lookalikes.registry import Segment
 from tasks.mailings.audience import REASONS, SENT, arms
 from tasks.mailings.power import detectable_effect
-from tasks.report.page import cell, interval
+from tasks.report.card import told, with_bounds
+from tasks.report.page import cell
 from tasks.settings import Mailings
 
+PRICE = "price of one"
 HEAD = (
     "threshold",
-    "people",
     "left out",
     "get a letter",
     "control",
     "do it without a letter",
+    "expected buyers",
     "precision",
+    "of all who do it",
+    "lift",
+    PRICE,
     "detectable rise",
     "suggestion",
+)
+MEANING = (
+    "*do it without a letter*: the sum of the probabilities of those who get one or are control."
+    " *expected buyers*: of everybody above the threshold, those left out too, by the share of such"
+    " people who did it on the later window, which is the *precision*; so the two differ. *lift*:"
+    " how many times as many as of anybody."
+)
+ANSWER = (
+    "Type a **threshold** (the least probability) or an **audience size** (the most probable people"
+    " who may be written to), one of the two. {share:.0%} of the audience get no letter, so that"
+    " its effect can be told; a rise smaller than the *detectable* one is seen less than four times"
+    " out of five. The question comes again after an answer out of range; the task's log says what"
+    " was wrong."
 )
 SIGNS = re.compile(r"([\\`*_{}\[\]()|~])")
 
@@ -60,15 +84,22 @@ def _offer(row: dict[str, Any], people: pl.DataFrame, armed: pl.DataFrame) -> di
     rate = expected / inside.height if inside.height else 0.0
     return {
         "threshold": threshold,
-        "people": inside.height,
         "left out": reached - inside.height,
         "get a letter": sent,
         "control": control,
         "do it without a letter": round(expected, 1),
-        "precision": interval(row["precision"], row["precision_low"], row["precision_high"]),
+        "expected buyers": with_bounds(row, "expected", "expected_buyers", ",.0f"),
+        "precision": _bounded(row, "precision", ".2%"),
+        "of all who do it": _bounded(row, "recall", ".1%"),
+        "lift": _bounded(row, "lift", ".2f"),
+        PRICE: _bounded(row, "cost_per_buyer", ",.2f"),
         "detectable rise": _rise(detectable_effect(rate, sent, control)),
         "suggestion": row["suggestion"],
     }
+
+
+def _bounded(row: dict[str, Any], name: str, form: str) -> str:
+    return with_bounds(row, name, name, form)
 
 
 def shown(threshold: float) -> float:
@@ -88,27 +119,70 @@ def _rise(effect: float | None) -> str:
 
 
 def question(
-    segment: Segment, mailing: str, people: pl.DataFrame, card: pl.DataFrame, options: Mailings
+    whose: tuple[Segment, str, date],
+    people: pl.DataFrame,
+    card: pl.DataFrame,
+    known_to: date,
+    options: Mailings,
 ) -> str:
-    """Return the Markdown that the marketer reads before choosing."""
-    offers = offered(people, card, mailing, options.control_share)
-    left = ", ".join(
-        f"{int((people[c.REASON] == name).sum()):,} {name.replace('_', ' ')}" for name in REASONS
-    )
+    """Return the Markdown that the marketer reads before choosing.
+
+    Args:
+        whose: segment, mailing and the scored day.
+        people: scored people with the reason to leave them out, or null.
+        card: THRESHOLD_CARDS rows of the segment.
+        known_to: the last day whose opt-outs count.
+        options: share of control.
+    """
+    segment, mailing, day = whose
+    is_priced = card["cost_per_buyer"].null_count() < card.height
+    head = [name for name in HEAD if is_priced or name != PRICE]
     return "\n\n".join(
         [
             f"Mailing **{plain(mailing)}**, people like those who {plain(segment.seed)}"
             f" ({plain(segment.name)}). The probability is that of doing it within"
             f" {segment.horizon_days} days.",
-            f"{people.height:,} people are scored. Left out: {left}.",
-            table(HEAD, offers),
-            f"Type a **threshold** (the least probability) or an **audience size** (the most"
-            f" probable people who may be written to), one of the two. {options.control_share:.0%}"
-            " of the audience get no letter, so that its effect can be told; a rise smaller than"
-            " the *detectable* one is seen less than four times out of five. The question comes"
-            " again after an answer out of range; the task's log says what was wrong.",
+            f"{people.height:,} people are scored. Left out: {_left_out(people)}. Opt-outs are"
+            f" known to {known_to}.",
+            table(head, offered(people, card, mailing, options.control_share)),
+            *_about(segment, day, card.row(0, named=True)),
+            ANSWER.format(share=options.control_share),
         ]
     )
+
+
+def _about(segment: Segment, day: date, first: dict[str, Any]) -> list[str]:
+    """Return what the numbers of the card mean, and where it is."""
+    rate = told(first["base_rate"], ".2%")
+    return [
+        MEANING,
+        *_rule(segment, first),
+        f"Assumed: the coming days are like those of the later window, where {rate} of everybody"
+        " eligible did it. Intervals are 95%: of chance, not of change.",
+        f"Who they are, and what earlier mailings brought: `audience-{segment.name}-{day}.html` in"
+        " the reports folder.",
+    ]
+
+
+def _rule(segment: Segment, first: dict[str, Any]) -> list[str]:
+    """Return what a marketer without a model would get; nothing where the segment has no rule."""
+    if segment.rule is None:
+        return []
+    did, would = (
+        f"{_bounded(first, f'{of}_precision', '.2%')} did it,"
+        f" {told(first[f'{of}_recall'], '.1%')} of all who did"
+        for of in ("rule", "rule_matched")
+    )
+    return [
+        f"The simple rule, who {plain(str(segment.rule))}, takes {cell(first['rule_size'])} people"
+        f" today. Of such people on the later window {did}; of as many of the most probable"
+        f" {would}."
+    ]
+
+
+def _left_out(people: pl.DataFrame) -> str:
+    counts = {name: int((people[c.REASON] == name).sum()) for name in REASONS}
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
 
 
 def table(head: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -14,8 +14,8 @@ dunnhumby       215 households that redeemed coupons: pairs of a household and o
                 in the same way; a coupon of it redeemed in the next 42 days
 
 Lift at 10% (of the retail log at 1, 5 and 10%) with 95% intervals by a bootstrap over people,
-beside the simple rule (who bought or looked at the family before, the most active first) and most
-active people.
+beside most active people and the simple rule (who bought or looked at the family before, the most
+active first); and by how much the model's lift is above the rule's.
 """
 
 from __future__ import annotations
@@ -34,12 +34,16 @@ from tasks.lookalikes.registry import Rule, Segment
 from tasks.lookalikes.scoring import Evidence, score_people
 from tasks.lookalikes.windows import plan_of
 from tasks.settings import Lookalikes, Settings
-from tests.benchmarks.lookalike_trainers import area, average_precision, lift_interval
+from tests.benchmarks.lookalike_figures import lift_above_told, lift_told, order_told
 from tests.benchmarks.measure import Bench
 
 OPTIONS = Lookalikes(min_seeds=10, min_support=10, max_columns=600)
 BUCKETS = (0, *(2**power - 1 for power in range(1, 12)))
 BUCKET_NAMES = tuple(pl.Series([1.5 * 2**n for n in range(11)]).cut(list(BUCKETS)).cast(pl.String))
+GRADES = {"activity": (5, 20, 80, 320), "mine": (1, 4)}
+OWN = Rule("mine", (*BUCKET_NAMES, *(f"about {half} and more" for half in GRADES["mine"])))
+NOTHING = 5
+"""Acts of nothing that a share counts, as in `lookalike_features`."""
 PAIR = "/"
 MODEL, RULE, ACTIVE = "model", "rule", "most active"
 
@@ -156,16 +160,13 @@ def _note(bench: Bench, name: str, log: Log, found: Judged | str) -> None:
         bench.note(**{name: found})
         return
     for order, score in found.scores.items():
-        lifts = [_lift(score, found, share) for share in log.shares]
-        good = f"AUC {area(score, found.y)}, AP {average_precision(score, found.y):.4f}, "
-        bench.note(**{f"{name}/{order}": good + ", ".join(lifts)})
+        lifts = [lift_told(score, found.y, share, found.person) for share in log.shares]
+        bench.note(**{f"{name}/{order}": ", ".join([order_told(score, found.y), *lifts])})
+    mine, rule = found.scores[MODEL], found.scores[RULE]
+    above = [lift_above_told(mine, rule, found.y, share, found.person) for share in log.shares]
+    bench.note(**{f"{name}/{MODEL} above {RULE}": ", ".join(above)})
     people = len(np.unique(found.person))
     bench.note(**{f"{name}/positives": f"{found.y.sum():.0f} of {len(found.y)}, {people} people"})
-
-
-def _lift(score: Array, found: Judged, share: float) -> str:
-    value, low, high = lift_interval(score, found.y, share, found.person)
-    return f"lift at {share:.0%} {value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def judged(log: Log, family: str) -> Judged | str:
@@ -173,8 +174,7 @@ def judged(log: Log, family: str) -> Judged | str:
     acted, asked = (rows["day"].unique().to_list() for rows in (log.acts, log.target))
     first, day = min(acted), min(max(acted), max(asked)) - timedelta(days=log.horizon)
     # Who did it a day ago may do so again: repeats are what is asked for.
-    rule = Rule("mine", BUCKET_NAMES) if log.pairs else Rule(log.attribute, (family,))
-    segment = Segment("asked", "bench", family, 1, 1, log.horizon, False, rule)
+    segment = Segment("asked", "bench", family, 1, 1, log.horizon, False, OWN)
     plan = plan_of(segment, day, first, log.window // 2, training_anchors=3)
     about = {anchor: _about(log, plan.feature_day(anchor), family) for anchor in plan.anchors}
     seeds = _seeds(log, family)
@@ -230,7 +230,7 @@ def _about(log: Log, day: date, family: str) -> pl.DataFrame:
     since = day - timedelta(days=log.window)
     acts = log.acts.filter(pl.col("day") >= since, pl.col("day") < day)
     counted = acts.group_by(c.USER_ID, c.ATTRIBUTE, c.VALUE).len("acts")
-    share = pl.col("acts") / pl.col("acts").sum().over(c.USER_ID, c.ATTRIBUTE)
+    share = pl.col("acts") / (pl.col("acts").sum().over(c.USER_ID, c.ATTRIBUTE) + NOTHING)
     told = (
         counted.with_columns(share.alias("share"))
         .group_by(c.USER_ID)
@@ -263,10 +263,20 @@ def _age(name: str, day: date) -> pl.Expr:
 
 
 def _features(about: pl.DataFrame) -> pl.DataFrame:
-    """Return LOOKALIKE_FEATURES rows: shares of values, and sizes in buckets."""
+    """Return LOOKALIKE_FEATURES rows: shares of values, and sizes in buckets and graded."""
     shares = about.select(c.USER_ID, "values").explode("values").unnest("values")
     names = ("activity", "recency", "mine", "mine_recency")
     sizes = about.unpivot(names, index=c.USER_ID, variable_name=c.ATTRIBUTE, value_name="size")
     cut = pl.col("size").cast(pl.Float64).cut(list(BUCKETS)).cast(pl.String).alias(c.VALUE)
     buckets = sizes.drop_nulls().select(c.USER_ID, c.ATTRIBUTE, cut, pl.lit(1.0).alias("share"))
-    return pl.concat([shares, buckets])
+    graded = [_graded(about, name, half) for name, halves in GRADES.items() for half in halves]
+    return pl.concat([shares, buckets, *graded])
+
+
+def _graded(about: pl.DataFrame, name: str, half: int) -> pl.DataFrame:
+    return about.filter(pl.col(name) > 0).select(
+        c.USER_ID,
+        pl.lit(name).alias(c.ATTRIBUTE),
+        pl.lit(f"about {half} and more").alias(c.VALUE),
+        (pl.col(name) / (pl.col(name) + half)).alias("share"),
+    )

@@ -30,6 +30,18 @@ SCORED_DAY = FIRST_DAY + timedelta(days=DAYS - 1)
 
 
 @dataclass(frozen=True)
+class Life:
+    """A shop that has lived up to the horizon after the scored day.
+
+    `evenings` are the shop itself after each day that may be an anchor.
+    """
+
+    name: str
+    lake: Lake
+    evenings: dict[date, Shop]
+
+
+@dataclass(frozen=True)
 class Lived:
     """One segment on the scored day, and what its people did in the horizon after it.
 
@@ -42,15 +54,19 @@ class Lived:
     views: Array
 
 
-def lived(settings: Settings, world: str, seed: int, customers: int, items: int) -> Lake:
+def lived(settings: Settings, world: str, seed: int, customers: int, items: int) -> Life:
     """Let a shop live up to the horizon after the scored day, with features of every anchor."""
     shop = Shop.opened(seed, FIRST_DAY, customers, items, world_named(world))
+    evenings = {}
     while shop.next_day <= SCORED_DAY + timedelta(days=HORIZON):
+        day = shop.next_day
         _take_in(shop, settings)
+        if (SCORED_DAY - day).days % HORIZON == 0:
+            evenings[day] = shop.copy()
     lake = Lake(settings)
     for day in feature_days(lake, SCORED_DAY, list(segments().values())):
         write_features(day, settings)
-    return lake
+    return Life(str(seed), lake, evenings)
 
 
 def _take_in(shop: Shop, settings: Settings) -> None:

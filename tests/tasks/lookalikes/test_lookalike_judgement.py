@@ -78,6 +78,10 @@ def test_a_fifth_of_a_small_base_is_enough() -> None:
         refuse_degenerate("bags", np.append(np.repeat(np.linspace(0.1, 0.9, 19), 5), [0.1] * 5))
 
 
+def test_of_a_handful_each_with_a_value_of_its_own_nobody_is_degenerate() -> None:
+    refuse_degenerate("bags", np.linspace(0.1, 0.9, 15))
+
+
 def test_without_features_nobody_can_be_told_apart() -> None:
     with pytest.raises(QualityGateFailed, match="nobody has features"):
         refuse_degenerate("bags", np.array([]))
@@ -86,7 +90,7 @@ def test_without_features_nobody_can_be_told_apart() -> None:
 SCORES = st.lists(st.floats(-20, 20), min_size=3, max_size=40, unique=True)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(scores=SCORES, data=st.data())
 def test_a_calibrator_never_ties_or_swaps_people(scores: list[float], data: st.DataObject) -> None:
     ordered = np.sort(np.array(scores))
@@ -116,6 +120,25 @@ def test_calibration_finds_the_true_probabilities() -> None:
     assert judged["calibration_slope"] == pytest.approx(1, abs=0.05)
     assert judged["observed_to_expected"] == pytest.approx(1, abs=0.02)
     assert judged["brier_skill"] > 0
+
+
+def test_a_handful_of_seeds_moves_the_mean_and_hardly_the_slope() -> None:
+    """Half of the low scores and half of the high ones did it: the order says nothing."""
+    score, y = np.array([-1.0] * 8 + [1.0] * 8), np.array([1.0, 0.0] * 8)
+    low, high = fit_calibrator(score, y).probability(np.array([-1.0, 1.0]))
+    # The model's own: 1 / (1 + exp(1)) = 0.269 and 0.731.
+    assert high - low == pytest.approx(0.731 - 0.269, abs=0.05)
+    many = fit_calibrator(np.tile(score, 1000), np.tile(y, 1000))
+    assert many.probability(np.array([-1.0, 1.0])) == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shift=st.floats(-3, 3), number=st.integers(0, 100))
+def test_as_many_are_expected_as_were_seen(shift: float, number: int) -> None:
+    generator = np.random.default_rng(number)
+    score = generator.normal(shift, 1, 300)
+    y = (generator.random(300) < 0.2) * 1.0
+    assert fit_calibrator(score, y).probability(score).mean() == pytest.approx(y.mean(), abs=1e-5)
 
 
 def test_the_classifier_gives_the_log_odds_of_a_two_by_two_table() -> None:
@@ -219,8 +242,22 @@ def test_the_simple_rule_is_judged_beside_as_many_of_the_most_probable() -> None
     assert first["rule_recall"] == pytest.approx(2 / 10)
     # Places 96 to 99 are the most probable four, of which the last two did nothing.
     assert first["rule_matched_precision"] == pytest.approx(2 / 4)
+    # Wilson's interval of 2 of 4, whose middle is a half.
+    half = 1.959964 * np.sqrt(1 / 16 + 1.959964**2 / 64) / (1 + 1.959964**2 / 4)
+    assert first["rule_matched_precision_low"] == pytest.approx(1 / 2 - half)
+    assert first["rule_matched_precision_high"] == pytest.approx(1 / 2 + half)
+    assert first["rule_matched_recall"] == pytest.approx(2 / 10)
     without = threshold_card(beside.p, judged(), Lookalikes())
     assert without["rule_size"].is_null().all()
+
+
+def test_a_rule_that_took_nobody_of_the_later_window_still_says_whom_it_takes_today() -> None:
+    beside = replace(judged(), by_rule=np.zeros(100, bool))
+    card = conform(THRESHOLD_CARDS, threshold_card(beside.p, beside, Lookalikes(), rule_size=7))
+    first = card.row(0, named=True)
+    assert (first["rule_size"], first["rule_recall"], first["rule_matched_recall"]) == (7, 0, 0)
+    for of in ("rule_precision", "rule_matched_precision"):
+        assert [first[f"{of}{side}"] for side in ("", "_low", "_high")] == [None, None, None]
 
 
 def test_a_lasting_trait_is_there_more_often_than_it_is_shown() -> None:

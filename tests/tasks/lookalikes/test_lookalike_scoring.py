@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from scipy.sparse import csr_matrix
 
 from tasks import columns as c
 from tasks.errors import QualityGateFailed
@@ -19,7 +20,15 @@ from tasks.lookalikes.model import product_log_odds
 from tasks.lookalikes.picture import reliability_figure
 from tasks.lookalikes.registry import Rule, Segment
 from tasks.lookalikes.scoring import Evidence, score_people
-from tasks.lookalikes.training import GENERAL_SHARE, RULE_SHARE, penalty_shares
+from tasks.lookalikes.training import (
+    ANCHOR,
+    GENERAL_SHARE,
+    LABEL,
+    RULE_SHARE,
+    drawn,
+    factor,
+    penalty_shares,
+)
 from tasks.lookalikes.windows import Plan, plan_of
 from tasks.settings import Lookalikes, Settings
 from tests.rows import rows
@@ -212,14 +221,28 @@ def test_a_wider_gap_moves_features_further_back() -> None:
 
 
 def test_a_small_lot_leaves_probabilities_true() -> None:
-    few = OPTIONS.model_copy(update={"training_people": 1000, "judged_people": 1000})
+    few = OPTIONS.model_copy(update={"training_people": 1000})
     known = evidence(signal=6)
     whole, drawn = score_people(PLAN, known, OPTIONS), score_people(PLAN, known, few, seed=3)
     assert len(drawn.scores) == len(whole.scores)
     assert drawn.judged is not None
-    assert len(drawn.judged.p) == 1000
+    assert whole.judged is not None
+    assert len(drawn.judged.p) == len(whole.judged.p)
     means = [scored.scores[c.PROBABILITY].mean() for scored in (whole, drawn)]
     assert means[1] == pytest.approx(means[0], rel=0.35)
+
+
+def test_a_factor_of_a_small_lot_has_the_odds_of_everybody_before_it_is_calibrated() -> None:
+    # 1,000 of 20,000 do it, 200 of a lot of 400: the odds of everybody are those of 0.05.
+    generator = np.random.default_rng(1)
+    ids = [f"u{number:05d}" for number in range(20_000)]
+    people = pl.DataFrame({c.USER_ID: ids, ANCHOR: DAY, LABEL: np.arange(20_000) < 1000})
+    lot = drawn(people, 400, seed=1)
+    assert lot.people[LABEL].mean() == 0.5
+    noise = csr_matrix(generator.random((400, 1)))
+    found = factor(noise, lot, 1.0, np.ones(1))
+    p = 1 / (1 + np.exp(-found.log_odds(noise)))
+    assert p.mean() == pytest.approx(0.05, rel=0.1)
 
 
 def test_the_session_of_the_seed_act_would_be_seen_a_partition_later(settings: Settings) -> None:
@@ -229,7 +252,7 @@ def test_the_session_of_the_seed_act_would_be_seen_a_partition_later(settings: S
     leak = [{c.USER_ID: "u", c.ITEM_ID: "bag", c.EVENT_TYPE: c.VIEW, c.TS: noon}]
     assert counters(PLAN.feature_day(anchor), leak, settings).is_empty()
     later = counters(PLAN.feature_day(anchor) + timedelta(days=1), leak, settings)
-    assert later.filter(pl.col(c.VALUE) == "X")["share"].to_list() == [1.0]
+    assert later.filter(pl.col(c.VALUE) == "X")["share"].to_list() == [1 / (1 + 5)]
 
 
 def test_a_model_that_saw_the_answer_is_too_good_to_be_a_look_alike() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from datetime import date, timedelta
+import re
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -13,9 +15,15 @@ from tasks.errors import ContractViolation
 from tasks.lake import engines
 from tasks.lake.tables import CUSTOMERS, EVENTS, ITEM_ATTRIBUTES, ITEMS
 from tasks.lookalikes.people import IS_BUYER, IS_POSITIVE, eligible_people, training_people
-from tasks.lookalikes.registry import Rule, Segment, segment_of, segments
+from tasks.lookalikes.registry import (
+    Rule,
+    Segment,
+    seed_acts,
+    segment_names,
+    segment_of,
+    segments,
+)
 from tasks.lookalikes.windows import plan_of
-from tasks.score_lookalikes import seed_acts
 from tasks.settings import Settings
 
 SEGMENT = Segment(
@@ -39,7 +47,7 @@ def test_segments_are_found() -> None:
     assert len(segments()) >= 6
 
 
-@pytest.mark.parametrize("name", segments())
+@pytest.mark.parametrize("name", segment_names())
 class TestEverySegment:
     def test_its_header_says_who_asks_for_whom(self, name: str) -> None:
         segment = segment_of(name)
@@ -47,6 +55,9 @@ class TestEverySegment:
         assert segment.owner
         assert segment.seed
         assert segment.gap_days >= 1
+
+    def test_its_seed_names_no_rate_which_another_shop_would_not_have(self, name: str) -> None:
+        assert not re.search(r"\d|%|\bone\b.* in ", segment_of(name).seed)
 
     def test_its_select_gives_customers_and_days(self, name: str, settings: Settings) -> None:
         tables = (EVENTS, ITEMS, ITEM_ATTRIBUTES, CUSTOMERS)
@@ -70,14 +81,16 @@ def test_a_new_file_is_a_new_segment(tmp_path: Path) -> None:
         ("-- name: fresh", "-- name: stale", "the header's name is 'stale'"),
         ("-- gap_days: 1", "-- gap_days: 0", "gap_days is '0', not a number from 1 to 30"),
         ("-- horizon_days: 7", "-- horizon_days: week", "horizon_days is 'week'"),
+        ("-- window_days: 14", "-- window_days: 380", r"3 \* horizon_days is 401, and .* 400 days"),
         ("-- rule: category bags | belts", "-- rule: bags", "rule is 'bags', not '<attribute>"),
         ("-- lasting_trait: no", "-- lasting_trait: maybe", "lasting_trait is yes or no"),
     ],
 )
 def test_a_wrong_header_is_named(tmp_path: Path, line: str, instead: str, complaint: str) -> None:
     (tmp_path / "fresh.sql").write_text(HEADER.replace(line, instead))
-    with pytest.raises(ContractViolation, match=complaint.replace("(", "\\(")):
-        segments(tmp_path)
+    with pytest.raises(ContractViolation, match=complaint):
+        segment_of("fresh", tmp_path)
+    assert segments(tmp_path) == {}
 
 
 @pytest.mark.parametrize("name", ["../item_features", "BAG_BUYERS", "", "nobody"])
@@ -115,6 +128,14 @@ def test_an_anchor_without_enough_history_does_not_train() -> None:
     enough, short = date(2026, 3, 17), date(2026, 3, 18)
     assert plan_of(SEGMENT, DAY, enough, 4, 4).training == (date(2026, 3, 22),)
     assert plan_of(SEGMENT, DAY, short, 4, 4).training == ()
+
+
+def test_an_anchor_whose_seeds_are_no_longer_kept_does_not_train() -> None:
+    # Of 400 days a window of 365 leaves 35: an anchor of 28 days ago, and of 35, but not of 42.
+    year = replace(SEGMENT, window_days=365, horizon_days=7)
+    plan = plan_of(year, DAY, date(2020, 1, 1), 4, 4)
+    assert [(DAY - anchor).days for anchor in plan.training] == [21, 28, 35]
+    assert (DAY - plan.first_seed_day).days + 1 == EVENTS.keep_days
 
 
 def acts(*pairs: tuple[str, int]) -> pl.DataFrame:
@@ -158,4 +179,3 @@ def test_nobody_eligible_is_a_seed_already(
     assert set(people.filter(IS_POSITIVE)[c.USER_ID]) == after - already
     bought = {user for user, number in purchases if anchor < number <= anchor + 3}
     assert set(people.filter(IS_BUYER)[c.USER_ID]) == bought - already
-    assert day + timedelta(days=3) >= day

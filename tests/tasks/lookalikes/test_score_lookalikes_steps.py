@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +13,8 @@ import pytest
 
 from tasks import columns as c
 from tasks import score_lookalikes, tracking
-from tasks.errors import ContractViolation, InputNotReady
+from tasks.__main__ import REFUSED
+from tasks.errors import ContractViolation, PartsMissing
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CUSTOMERS,
@@ -21,8 +26,9 @@ from tasks.lake.tables import (
     THRESHOLD_CARDS,
 )
 from tasks.landing.manifest import write_landing_day
-from tasks.lookalikes.registry import segments
+from tasks.lookalikes.registry import segment_of, segments
 from tasks.settings import Lookalikes, Settings
+from tests.airflow_environment import ROOT
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY
 from tests.rows import rows
 
@@ -114,6 +120,43 @@ def test_scoring_again_gives_equal_hashes(month: Settings) -> None:
     assert [record.version for record in after] == [record.version + 1 for record in before]
 
 
+def test_a_segment_that_was_mended_is_published_beside_the_others(month: Settings) -> None:
+    for name in score_lookalikes.list_segments(LAST, month):
+        score_lookalikes.score_segment(LAST, month, name)
+    mended = month.model_copy(update={"code_version": "mended", "min_free_gb": 0.001})
+    score_lookalikes.score_segment(LAST, mended, "belt_buyers")
+    assert score_lookalikes.publish_lookalikes(LAST, mended)["segments"] == len(segments())
+
+
+def test_a_card_of_events_that_were_replaced_is_not_published(
+    month: Settings, tmp_path: Path
+) -> None:
+    settings = month.model_copy(update={"home": shutil.copytree(month.home, tmp_path / "home")})
+    for name in score_lookalikes.list_segments(LAST, settings):
+        score_lookalikes.score_segment(LAST, settings, name)
+    lake = Lake(settings)
+    lake.write_day(EVENTS, LAST, lake.read_day(EVENTS, LAST).drop("dt")[1:])
+    score_lookalikes.score_segment(LAST, settings, "bag_buyers")
+    others = [name for name in segments() if name != "bag_buyers"]
+    with pytest.raises(PartsMissing, match=f"no card of {', '.join(others)}; mend"):
+        score_lookalikes.publish_lookalikes(LAST, settings)
+
+
+def test_what_has_left_the_catalogue_was_a_seed_thing_all_the_same(
+    month: Settings, tmp_path: Path
+) -> None:
+    settings = month.model_copy(update={"home": shutil.copytree(month.home, tmp_path / "home")})
+    score_lookalikes.list_segments(LAST, settings)
+    plan = score_lookalikes.anchors_of(Lake(settings), LAST, segment_of("bag_buyers"))
+    before = score_lookalikes.evidence_of(Lake(settings), plan).seeds
+    for day in (LAST - timedelta(days=age) for age in range(9)):
+        items = Lake(settings).read_day(ITEMS, day).drop("dt")
+        Lake(settings).write_day(ITEMS, day, items.filter(pl.col(c.ITEM_ID) >= "i05"))
+    after = score_lookalikes.evidence_of(Lake(settings), plan).seeds
+    assert before.height > 100
+    assert after.equals(before)
+
+
 def feature_versions(settings: Settings) -> dict[date, int]:
     written = Lake(settings).ledger.written(LOOKALIKE_FEATURES)
     return {day: record.version for (day, _), record in written.items()}
@@ -166,11 +209,20 @@ def test_features_end_the_day_before(loaded_copy: Settings) -> None:
     assert score_lookalikes.write_features(SHOP_FIRST_DAY, loaded_copy) == 0
 
 
-def test_shares_of_an_attribute_sum_to_one(loaded: Settings) -> None:
-    features = Lake(loaded).read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY)
-    single = features.filter(pl.col(c.ATTRIBUTE) == "category")
-    sums = single.group_by(c.USER_ID).agg(pl.col("share").sum())["share"]
-    assert sums.to_list() == pytest.approx([1.0] * len(sums))
+def test_the_shares_of_an_attribute_leave_room_for_five_views_of_nothing(
+    loaded: Settings,
+) -> None:
+    lake, last = Lake(loaded), SHOP_LAST_DAY - timedelta(days=1)
+    single = pl.col(c.ATTRIBUTE) == "category"
+    shares = lake.read_day(LOOKALIKE_FEATURES, SHOP_LAST_DAY).filter(single)
+    sums = shares.group_by(c.USER_ID).agg(pl.col("share").sum())
+    days = loaded.lookalikes.window_days
+    happened = pl.col(c.TS).dt.date().is_between(last - timedelta(days=days - 1), last)
+    events = lake.read_window(EVENTS, last, days).filter(pl.col(c.EVENT_TYPE) == c.VIEW, happened)
+    counted = sums.join(events.group_by(c.USER_ID).len("views"), on=c.USER_ID)
+    assert counted.height == sums.height > 0
+    views = counted["views"]
+    assert counted["share"].to_list() == pytest.approx((views / (views + 5)).to_list())
 
 
 def test_a_superseded_day_lists_nothing_and_stays_green(loaded_copy: Settings) -> None:
@@ -186,5 +238,72 @@ def test_an_unknown_segment_is_refused(month: Settings) -> None:
 
 def test_a_missing_card_is_named(settings: Settings, tmp_path: Path) -> None:
     write_landing_day(tmp_path / "landing", LAST, {}, "test")
-    with pytest.raises(InputNotReady, match=", ".join(segments())):
+    with pytest.raises(PartsMissing, match=", ".join(segments())):
         score_lookalikes.publish_lookalikes(LAST, settings)
+
+
+def a_project_with(folder: Path, texts: dict[str, str]) -> Path:
+    """Copy `tasks` and `sql`, with these segments and bag buyers instead of ours."""
+    for name in ("tasks", "sql"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (folder / "sql" / "lookalike_seeds").glob("*.sql"):
+        if path.stem != "bag_buyers":
+            path.unlink()
+    for name, text in texts.items():
+        (folder / "sql" / "lookalike_seeds" / f"{name}.sql").write_text(text)
+    return folder
+
+
+def declared(name: str, statement: str) -> str:
+    return (
+        f"-- name: {name}\n-- owner: tests\n-- seed: did it\n-- rule: none\n-- window_days: 14\n"
+        f"-- gap_days: 1\n-- horizon_days: 7\n-- lasting_trait: no\n{statement}\n"
+    )
+
+
+def test_segments_that_fail_leave_the_others_unharmed(month: Settings, tmp_path: Path) -> None:
+    seeds = "SELECT DISTINCT user_id, CAST(ts AS DATE) AS day FROM events WHERE"
+    texts = {
+        "headless": "SELECT 1\n",
+        "of_no_column": declared("of_no_column", f"{seeds} colour = 'red'"),
+        "of_other_columns": declared("of_other_columns", "SELECT user_id FROM events"),
+        "of_nobody": declared("of_nobody", f"{seeds} user_id = 'nobody'"),
+        "of_three": declared("of_three", f"{seeds} event_type = 'order' AND user_id < 'u003'"),
+    }
+    project = a_project_with(tmp_path / "project", texts)
+    home = shutil.copytree(month.home, tmp_path / "home")
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks", "run", "score_lookalikes", "--day", str(LAST)],
+        cwd=project,
+        env=os.environ
+        | {
+            "PYTHONPATH": str(project),
+            "VITRINA_HOME": str(home),
+            "VITRINA_MLFLOW_URL": "",
+            "VITRINA_MIN_FREE_GB": "0",
+            "VITRINA_LOOKALIKES__MIN_SEEDS": "10",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == REFUSED, said
+    for words in (
+        "headless.sql: the header lacks '-- gap_days: ...'",
+        'of_no_column.sql is refused: Binder Error: Referenced column "colour" not found',
+        "of_other_columns.sql selects user_id String; wanted: user_id String, day Date",
+        f"PartsMissing: {LAST}: no card of headless, of_no_column, of_other_columns; mend",
+    ):
+        assert words in said
+    lake = Lake(month.model_copy(update={"home": home}))
+    verdicts = lake.read_day(THRESHOLD_CARDS, LAST)[[c.LOOKALIKE_SEGMENT, "verdict"]].unique()
+    verdict_of = dict(verdicts.iter_rows())
+    assert [verdict_of[name] for name in ("bag_buyers", "of_nobody", "of_three")] == [
+        "ok",
+        "too few",
+        "too few",
+    ]
+    assert "headless" not in verdict_of
+    page = home / "lake" / "reports" / f"audience-bag_buyers-{LAST}.html"
+    assert "looked at category bags" in page.read_text()

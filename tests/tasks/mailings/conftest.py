@@ -14,6 +14,7 @@ from tasks.settings import Mailings, Settings
 from tests.rows import rows
 
 DAY = date(2026, 3, 12)
+CHOSEN_AT = datetime(2026, 3, 12, 8, 30, tzinfo=UTC)
 SEGMENT = "bag_buyers"
 PEOPLE = 40
 CARD = {
@@ -22,6 +23,25 @@ CARD = {
     "precision": 0.6,
     "precision_low": 0.4,
     "precision_high": 0.8,
+    "recall": 0.3,
+    "recall_low": 0.2,
+    "recall_high": 0.4,
+    "lift": 2.4,
+    "lift_low": 1.6,
+    "lift_high": 3.2,
+    "expected_buyers": 12.0,
+    "expected_low": 8.0,
+    "expected_high": 16.0,
+    "base_rate": 0.25,
+    "rule_size": 25,
+    "rule_precision": 0.4,
+    "rule_precision_low": 0.2,
+    "rule_precision_high": 0.6,
+    "rule_recall": 0.25,
+    "rule_matched_precision": 0.5,
+    "rule_matched_precision_low": 0.3,
+    "rule_matched_precision_high": 0.7,
+    "rule_matched_recall": 0.3125,
     "verdict": "ok",
     "suggestion": "wide",
 }
@@ -65,7 +85,8 @@ def told(scored: Settings) -> Callable[..., Settings]:
 
     def changed(**more: object) -> Settings:
         usual = {"segment": SEGMENT, "mailing": "spring", "chosen_by": "anna", "threshold": 0.5}
-        options = Mailings.model_validate({**usual, "control_share": 0.3, **more})
+        fixed = {"control_share": 0.3, "chosen_at": CHOSEN_AT}
+        options = Mailings.model_validate({**usual, **fixed, **more})
         return scored.model_copy(update={"mailings": options})
 
     return changed

@@ -28,10 +28,10 @@ from tasks.lake.tables import (
 from tasks.landing.manifest import write_landing_day
 from tasks.mailings.audience import SENT, arms
 from tasks.send_audience import choose, export_audience, prepare, write_audience
-from tasks.settings import Settings
+from tasks.settings import Mailings, Settings
 from tasks.steps import run_dag
 from tests.rows import rows
-from tests.tasks.mailings.conftest import CARD, DAY, SEGMENT, letters, scores
+from tests.tasks.mailings.conftest import CARD, DAY, SEGMENT, customers, letters, scores
 
 Told = Callable[..., Settings]
 Webhook = tuple[str, list[tuple[dict[str, str], Any]], list[int]]
@@ -49,18 +49,58 @@ def test_a_marketer_is_asked_with_the_card_and_who_is_left_out(told: Told) -> No
     lines = found["question"].splitlines()
     assert lines[2] == (
         "40 people are scored. Left out: 1 opted out, 1 without consent,"
-        " 0 already in mailing, 1 over cap."
+        f" 0 already in mailing, 1 over cap. Opt-outs are known to {DAY}."
     )
     head, _, row = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines[4:7])
     offer = dict(zip(head, row, strict=True))
     control = sum(arms("spring", pl.Series([f"u{n:02d}" for n in range(3, 20)]), 0.3) != SENT)
     assert offer["threshold"] == "0.5"
-    assert (offer["people"], offer["left out"]) == ("17", "3")
+    assert offer["left out"] == "3"
     assert (offer["control"], offer["get a letter"]) == (str(control), str(17 - control))
-    assert offer["precision"] == "0.6000 [0.4000, 0.8000]"
+    # The seventeen are u03 to u19: 37/41 down to 21/41. The card's are 20 * 0.6 of all twenty.
+    assert offer["do it without a letter"] == f"{sum(range(21, 38)) / 41:.3g}"
+    assert offer["expected buyers"] == "12 [8, 16]"
+    assert offer["precision"] == "60.00% [40.00%, 80.00%]"
+    assert offer["of all who do it"] == "30.0% [20.0%, 40.0%]"
+    assert offer["lift"] == "2.40 [1.60, 3.20]"
+    assert "price of one" not in offer
     # Seventeen people who would mostly buy anyway show nothing.
     assert offer["detectable rise"] == "none"
     assert offer["suggestion"] == "wide"
+
+
+def test_the_question_tells_the_simple_rule_the_assumption_and_the_page_of_the_card(
+    told: Told,
+) -> None:
+    asked = prepare(DAY, told(threshold=None))["question"]
+    assert (
+        "The simple rule, who looked at category bags, takes 25 people today. Of such people on the"
+        " later window 40.00% [20.00%, 60.00%] did it, 25.0% of all who did; of as many of the most"
+        " probable 50.00% [30.00%, 70.00%] did it, 31.2% of all who did."
+    ) in asked.splitlines()
+    assert "the later window, where 25.00% of everybody eligible did it." in asked
+    assert f"`audience-{SEGMENT}-{DAY}.html` in the reports folder" in asked
+    assert "of everybody above the threshold, those left out too" in asked
+
+
+def test_what_a_card_does_not_know_is_a_dash_in_the_question(told: Told) -> None:
+    settings = told(threshold=None)
+    bare = {name: CARD[name] for name in ("threshold", "audience_size", "verdict", "suggestion")}
+    Lake(settings).write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, bare), SEGMENT)
+    lines = prepare(DAY, settings)["question"].splitlines()
+    assert [cell.strip() for cell in lines[6].split("|")[6:10]] == ["-"] * 4
+    assert lines[10].startswith("The simple rule, who looked at category bags, takes - people")
+    assert "where - of everybody eligible did it" in lines[12]
+
+
+def test_where_a_letter_has_a_price_the_question_says_what_one_who_does_it_costs(
+    told: Told,
+) -> None:
+    settings = told()
+    cost = {"cost_per_buyer": 0.5, "cost_per_buyer_low": 0.375, "cost_per_buyer_high": 0.75}
+    Lake(settings).write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, CARD | cost), SEGMENT)
+    assert "| price of one |" in prepare(DAY, settings)["question"]
+    assert "| 0.50 [0.38, 0.75] |" in prepare(DAY, settings)["question"]
 
 
 def test_asking_writes_nothing(told: Told) -> None:
@@ -138,6 +178,28 @@ def test_who_is_in_a_mailing_is_in_no_further_audience_of_it(told: Told) -> None
     assert stored(told(), AUDIENCES)["user_id"].is_unique().all()
 
 
+def test_a_letter_of_an_older_day_counts_against_the_cap_from_when_it_was_chosen(
+    told: Told,
+) -> None:
+    before, lake = DAY - timedelta(days=1), Lake(told())
+    lake.write_day(LOOKALIKE_SCORES, before, rows(LOOKALIKE_SCORES, *scores()), SEGMENT)
+    lake.write_day(THRESHOLD_CARDS, before, rows(THRESHOLD_CARDS, CARD), SEGMENT)
+    capped = {"cap_letters": 1, "cap_days": 1}
+    write_audience(before, told(**capped, mailing="first", chosen_at=ANSWERED))
+    first = Lake(told()).read_day(AUDIENCES, before)
+    write_audience(DAY, told(**capped, mailing="second"))
+    control = first.filter(pl.col("role") != SENT)["user_id"].to_list()
+    assert Lake(told()).read_day(AUDIENCES, DAY)["user_id"].to_list() == control
+
+
+def test_people_who_were_never_decided_on_have_had_no_letter(told: Told) -> None:
+    killed = {"lookalike_segment": "baby_goods_buyers", "mailing": "spring", "user_id": "u05"}
+    Lake(told()).append_day(AUDIENCES, DAY, rows(AUDIENCES, killed | {"role": SENT}))
+    found = write_audience(DAY, told(cap_letters=1))
+    assert found["over_cap"] == 1
+    assert stored(told(), AUDIENCES).filter(user_id="u05").height == 2
+
+
 def test_an_opt_out_of_a_later_day_counts(told: Told) -> None:
     later = DAY + timedelta(days=1)
     write_landing_day(told().landing, later, {}, "test")
@@ -164,7 +226,17 @@ def test_a_missing_day_of_opt_outs_stops_the_mailing(told: Told) -> None:
         ({"segment": "../x"}, "no look-alike segment '../x'; there are baby_goods_buyers"),
         ({"mailing": "../x"}, "mailing '../x' is no name"),
         ({"deliver_to": "http://a"}, "'http://a' is none of the 0 addresses"),
-        ({"deliver_to": "file:///x", "webhooks": ["file:///x"]}, "is none of the 1 addresses"),
+        *(
+            ({"deliver_to": url, "webhooks": [url]}, "neither https nor http of this machine")
+            for url in (
+                "file:///x",
+                "https:///x",
+                "http://crm.example/a",
+                "http://127.0.0.1@crm.example/a",
+                "http://127.0.0.1:80@crm.example/a",
+                "http://localhost.crm.example/a",
+            )
+        ),
     ],
 )
 def test_what_a_run_is_told_is_checked_before_anything_is_read(
@@ -174,6 +246,13 @@ def test_what_a_run_is_told_is_checked_before_anything_is_read(
         with pytest.raises(ContractViolation) as raised:
             step(DAY, told(**more))
         assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://crm.example/a", "http://localhost:80/a", "http://[::1]/a", "http://127.0.0.1"]
+)
+def test_an_address_that_nobody_reads_along_is_allowed(told: Told, url: str) -> None:
+    assert not prepare(DAY, told(deliver_to=url, webhooks=[url]))["is_decided"]
 
 
 @pytest.mark.parametrize("verdict", ["no signal", "too few"])
@@ -252,6 +331,65 @@ def test_the_file_has_those_who_get_the_letter_and_only_its_owner_reads_it(
     assert stored(settings, AUDIENCE_EXPORTS)["target"].to_list() == [path.name]
 
 
+def test_who_opts_out_or_is_gone_after_the_decision_is_handed_over_no_more(
+    told: Told, webhook: Webhook
+) -> None:
+    url, posted, _ = webhook
+    settings = told(webhooks=[url], deliver_to=url)
+    write_audience(DAY, settings)
+    people = stored(settings, AUDIENCES)
+    sent = people.filter(role=SENT)["user_id"].to_list()
+    later = DAY + timedelta(days=1)
+    write_landing_day(settings.landing, later, {}, "test")
+    left = [one | {"user_id": sent[0], "opted_out": True} for one in letters(DAY)[:1]]
+    known = [one | {"consent": one["user_id"] not in ("u00", sent[1])} for one in customers()]
+    Lake(settings).write_day(CONTACTS, later, rows(CONTACTS, *left))
+    Lake(settings).write_day(
+        CUSTOMERS, later, rows(CUSTOMERS, *(one for one in known if one["user_id"] != sent[2]))
+    )
+    assert export_audience(DAY, settings) == {"people": len(sent) - 3, "left_since": 3}
+    ((_, body),) = posted
+    assert body["user_ids"] == sent[3:]
+    (path,) = settings.exports.iterdir()
+    assert pl.read_csv(path)["user_id"].to_list() == sent[3:]
+    # They stay in their arm: who was meant to get it is compared.
+    assert stored(settings, AUDIENCES).equals(people)
+
+
+def test_a_delivery_that_is_not_taken_in_stops_asking_choosing_and_handing_over(
+    told: Told,
+) -> None:
+    write_audience(DAY, told())
+    later = DAY + timedelta(days=1)
+    write_landing_day(told().landing, later, {}, "test")
+    other = told(mailing="autumn")
+    for step, settings in (
+        (prepare, other),
+        (choose, other),
+        (write_audience, other),
+        (export_audience, told()),
+    ):
+        with pytest.raises(InputNotReady, match=f"1 of .* days are absent, {later} to {later}"):
+            step(DAY, settings)
+    assert not told().exports.exists()
+    # Opt-outs alone are not enough: consent is the customers'.
+    Lake(told()).write_day(CONTACTS, later, CONTACTS.empty())
+    with pytest.raises(InputNotReady, match=f"customers: 1 of 7 days are absent, {later}"):
+        export_audience(DAY, told())
+
+
+def test_without_any_contacts_the_day_that_is_missing_is_named(scored: Settings) -> None:
+    bare = scored.model_copy(update={"lake_url": str(scored.home / "bare")})
+    lake = Lake(bare)
+    lake.write_day(LOOKALIKE_SCORES, DAY, rows(LOOKALIKE_SCORES, *scores()), SEGMENT)
+    lake.write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, CARD), SEGMENT)
+    for day in (DAY - timedelta(days=1), DAY):
+        lake.write_day(CUSTOMERS, day, rows(CUSTOMERS, *customers()))
+    asked = bare.model_copy(update={"mailings": Mailings(segment=SEGMENT, mailing="spring")})
+    with pytest.raises(InputNotReady, match=f"contacts: 2 of .*{DAY}"):
+        prepare(DAY, asked)
+
+
 def test_nothing_is_exported_before_it_is_decided(told: Told) -> None:
     with pytest.raises(ContractViolation, match="nothing is decided"):
         export_audience(DAY, told())
@@ -291,6 +429,39 @@ def test_an_allowed_webhook_gets_the_ids_once_with_its_token(told: Told, webhook
     ids = stored(settings, AUDIENCES).filter(role=SENT)["user_id"].to_list()
     assert body == {"mailing": "spring", "segment": SEGMENT, "day": str(DAY), "user_ids": ids}
     assert url in stored(settings, AUDIENCE_EXPORTS)["target"].to_list()
+
+
+def test_a_second_run_to_another_webhook_hands_over_to_the_decided_one_alone(
+    told: Told, webhook: Webhook
+) -> None:
+    url, posted, _ = webhook
+    targets = {"webhooks": [f"{url}/a", f"{url}/b"]}
+    run_dag("send_audience", DAY, told(**targets, deliver_to=f"{url}/a"))
+    for other in (f"{url}/b", "file"):
+        run_dag("send_audience", DAY, told(**targets, deliver_to=other))
+    assert len(posted) == 1
+    decision = stored(told(), AUDIENCE_DECISIONS).row(0, named=True)
+    assert decision["deliver_to"] == f"{url}/a"
+    assert f"{url}/b" not in stored(told(), AUDIENCE_EXPORTS)["target"].to_list()
+
+
+def test_an_audience_that_was_to_be_a_file_is_posted_by_no_second_run(
+    told: Told, webhook: Webhook
+) -> None:
+    url, posted, _ = webhook
+    run_dag("send_audience", DAY, told())
+    run_dag("send_audience", DAY, told(webhooks=[url], deliver_to=url))
+    assert posted == []
+
+
+def test_a_decided_webhook_that_is_allowed_no_more_gets_nothing(
+    told: Told, webhook: Webhook
+) -> None:
+    url, posted, _ = webhook
+    write_audience(DAY, told(webhooks=[url], deliver_to=url))
+    with pytest.raises(ContractViolation, match="is none of the 0 addresses"):
+        export_audience(DAY, told())
+    assert posted == []
 
 
 @pytest.mark.parametrize("status", [302, 403])
