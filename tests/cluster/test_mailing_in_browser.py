@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
 from tasks.lake.lake import Lake, Window
-from tasks.lake.tables import (
-    AUDIENCE_DECISIONS,
-    AUDIENCES,
-    CONTACTS,
-    CUSTOMERS,
-    LOOKALIKE_SCORES,
-    THRESHOLD_CARDS,
-)
-from tasks.landing.manifest import write_landing_day
-from tasks.settings import Settings
+from tasks.lake.tables import AUDIENCE_DECISIONS, AUDIENCES
 from tests.airflow.conftest import Installation, eventually
-from tests.cluster.servers import ROOT
-from tests.rows import rows
-from vitrina_airflow import standalone
+from tests.cluster.scored import DAY, PEOPLE, SEGMENT, serving
 from vitrina_airflow.rest import Airflow
 
 if TYPE_CHECKING:
@@ -32,43 +19,15 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-DAY = date(2026, 3, 12)
-SEGMENT = "bag_buyers"
-PEOPLE = 40
 PATIENCE_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A running Airflow with one DAG, over a lake in which forty people are scored."""
-    home = tmp_path_factory.mktemp("mailing")
-    settings = Settings(home=home, min_free_gb=0)
-    score(Lake(settings))
-    (home / "dags").mkdir()
-    shutil.copy(ROOT / "dags" / "send_audience.py", home / "dags")
-    variables = {"AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"), "VITRINA_MIN_FREE_GB": "0"}
-    family = standalone.start(settings, variables)
-    try:
-        standalone.wait_until_healthy(settings, family)
+    with serving(tmp_path_factory.mktemp("mailing"), {}) as (family, settings):
         airflow = Airflow(family.airflow_url)
         eventually(lambda: airflow.dag("send_audience"), "the DAG")
         yield Installation(airflow, family, settings, [])
-    finally:
-        standalone.stop(settings)
-
-
-def score(lake: Lake) -> None:
-    """Score forty people, whose probabilities are 1/41 to 40/41; all have consented."""
-    people = [f"u{number:02d}" for number in range(PEOPLE)]
-    for day in (DAY - timedelta(days=1), DAY):
-        write_landing_day(lake.settings.landing, day, {}, "test")
-        known = ({"user_id": user, "consent": True} for user in people)
-        lake.write_day(CUSTOMERS, day, rows(CUSTOMERS, *known))
-        lake.write_day(CONTACTS, day, CONTACTS.empty())
-    scores = ({"user_id": u, "probability": (n + 1) / 41} for n, u in enumerate(people))
-    lake.write_day(LOOKALIKE_SCORES, DAY, rows(LOOKALIKE_SCORES, *scores), SEGMENT)
-    card = {"threshold": 0.5, "audience_size": 20, "verdict": "ok", "suggestion": "wide"}
-    lake.write_day(THRESHOLD_CARDS, DAY, rows(THRESHOLD_CARDS, card), SEGMENT)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +65,16 @@ def asked(installation: Installation, page: Page) -> Page:
 
 def test_the_marketer_reads_the_card_and_what_each_threshold_comes_to(asked: Page) -> None:
     asked.get_by_text("40 people are scored. Left out: 0 opted out").wait_for()
-    cells = asked.locator("table", has_text="get a letter").locator("td").all_inner_texts()
-    assert cells[:3] == ["0.5", "20", "0"]
-    assert cells[-1] == "wide"
+    table = asked.locator("table", has_text="get a letter")
+    head, cells = (table.locator(name).all_inner_texts() for name in ("th", "td"))
+    offer = dict(zip(head, cells, strict=True))
+    assert (offer["threshold"], offer["left out"], offer["suggestion"]) == ("0.5", "0", "wide")
+    assert int(offer["get a letter"]) + int(offer["control"]) == PEOPLE - 20
+    # From 21/41 to 40/41.
+    assert offer["do it without a letter"] == f"{sum(range(21, 41)) / 41:.1f}"
+    # What the card does not know.
+    assert {offer[name] for name in ("expected buyers", "precision", "lift")} == {"-"}
+    asked.get_by_text(f"audience-{SEGMENT}-{DAY}.html").wait_for()
 
 
 def test_a_typed_threshold_writes_the_audience_with_the_user_s_name(
@@ -138,4 +104,6 @@ def test_the_note_of_the_run_says_who_chose_what(installation: Installation, ask
 
     run = eventually(ended, "the run")
     asked.goto(f"/dags/send_audience/runs/{quote(run, safe='')}")
-    asked.get_by_text("chose by threshold").first.wait_for()
+    note = asked.get_by_text("chose by threshold").first
+    note.wait_for()
+    assert note.is_visible()
