@@ -12,7 +12,7 @@ item, user, pair and city, **rank_segments** scores items for each segment and w
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
-| `InputNotReady` | the day's manifest, or an earlier day, is absent | retries for 3 h by itself; then ask the shop's export, or backfill the days it names |
+| `InputNotReady` | the day's manifest, or an earlier day, is absent or was refused by its own checks | retries for 3 h by itself; then ask the shop's export, or mend and backfill the days it names |
 | `ContractViolation` | delivery or tables break a rule | the message names the rule; clearing alone does not help: have the delivery corrected (a new manifest version), then clear `ingest`. Where it is the usual rows and the delivery is right all the same: start Airflow with `VITRINA_ACCEPT_ROW_COUNTS=true` for about four nights, and clear |
 | `DataCheckFailed` | the day is unlike any usual one: volume, nulls, prices, or what its weekday had; nothing was counted | the message names check, value and band; the picture is in the try's MLflow run, what earlier days had in `data_checks`. Have the delivery corrected and clear `ingest`; where it is right all the same: start Airflow with `VITRINA_ACCEPT_DATA_CHECKS=true`, for about a week after a lasting change, and clear |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |

@@ -7,7 +7,7 @@ from datetime import date
 
 import polars as pl
 
-from tasks.features.checks import check_day
+from tasks.features.checks import check_day, require_accepted
 from tasks.features.counters import counters
 from tasks.features.daily import daily_counts, refuse_behind
 from tasks.lake.contracts import Table
@@ -59,11 +59,12 @@ def count_interactions(day: date, settings: Settings) -> dict[str, int]:
 
     Raises:
         DataCheckFailed: a data check is outside its hard band.
-        InputNotReady: a day of the windows has no events or snapshots yet, or was counted before
-            its events were replaced.
+        InputNotReady: a day of the windows has no events or snapshots yet, was counted before its
+            events were replaced, or was refused itself.
     """
-    check_day(Lake(settings), day)
     lake = Lake(settings)
+    check_day(lake, day)
+    require_accepted(lake, day, settings.features.sequence_days)
     refuse_behind(lake, day, settings.features.sequence_days)
     tables = selected(
         counters(lake, day, settings.features)

@@ -101,9 +101,17 @@ class Engine:
 
     def _read(self, answer: requests.Response, asked: str) -> Any:  # noqa: ANN401 (JSON)
         if answer.status_code < REFUSED:
-            return answer.json() if answer.content else {}
+            return self._parsed(answer, asked) if answer.content else {}
         error = InputNotReady if answer.status_code in BUSY else ContractViolation
         raise error(f"{self._told} answers {asked} with {answer.status_code}: {_why(answer)}")
+
+    def _parsed(self, answer: requests.Response, asked: str) -> Any:  # noqa: ANN401 (JSON)
+        try:
+            return answer.json()
+        except requests.JSONDecodeError as error:
+            raise ContractViolation(
+                f"{self._told} is no search engine: it answers {asked} with {answer.text[:80]!r}"
+            ) from error
 
 
 def _why(answer: requests.Response) -> str:

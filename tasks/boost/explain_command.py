@@ -42,7 +42,7 @@ def answer_section(explained: Explanation, settings: Settings) -> Section:
     """Ask the engine and say whether its order is ours; one that fails is told, not hidden."""
     engine = Engine(settings.search)
     try:
-        index = aliased(engine)
+        index = " and ".join(aliased(engine))
         found = engine.search(settings.search.alias, explained.body)
     except VitrinaError as error:
         return Section(TITLE, notes=(str(error),))

@@ -24,11 +24,11 @@ KEYWORDS = (c.ITEM_ID, c.CATEGORY_GROUP, c.CATEGORY, STOCKED, WORDS, FACETS)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a load did; `before` is the index that the alias named until then."""
+    """What a load did; `before` is what the alias named until then."""
 
     index: str
     items: int
-    before: str | None
+    before: list[str]
 
 
 def load(engine: Engine, day: date, rows: pl.DataFrame) -> Loaded:
@@ -74,10 +74,12 @@ def indices(engine: Engine) -> list[str]:
     return sorted(name for name in found if pattern.fullmatch(name))
 
 
-def aliased(engine: Engine) -> str | None:
-    """Return the index that the alias names; None before the first load."""
-    found = engine.find(f"_alias/{engine.options.alias}")
-    return next(iter(found)) if found else None
+def aliased(engine: Engine) -> list[str]:
+    """Return the indices that the alias names: none before the first load, then one.
+
+    Somebody else may have added another, which the next load takes out.
+    """
+    return sorted(engine.find(f"_alias/{engine.options.alias}") or ())
 
 
 def _index(engine: Engine, rows: pl.DataFrame) -> Body:
@@ -110,11 +112,10 @@ def _fill(engine: Engine, name: str, rows: pl.DataFrame) -> None:
         )
 
 
-def _switch(engine: Engine, name: str, before: str | None) -> None:
+def _switch(engine: Engine, name: str, before: list[str]) -> None:
     alias = engine.options.alias
-    actions = [{"add": {"index": name, "alias": alias}}]
-    if before is not None:
-        actions.insert(0, {"remove": {"index": before, "alias": alias}})
+    actions = [{"remove": {"index": old, "alias": alias}} for old in before]
+    actions.append({"add": {"index": name, "alias": alias}})
     engine.ask("POST", "_aliases", {"actions": actions})
 
 
@@ -122,14 +123,14 @@ def _discard(engine: Engine, name: str) -> None:
     """Delete an index that failed; the failure is what is told, also where this fails too."""
     with suppress(VitrinaError):
         # A switch may have gone through although its answer was lost.
-        if aliased(engine) != name:
+        if name not in aliased(engine):
             engine.ask("DELETE", name)
 
 
-def _forget(engine: Engine, name: str, before: str | None) -> None:
+def _forget(engine: Engine, name: str, before: list[str]) -> None:
     """Delete what earlier loads left, but the index to go back to; one load runs at a time."""
     try:
-        for old in set(indices(engine)) - {name, before}:
+        for old in set(indices(engine)) - {name, *before}:
             engine.ask("DELETE", old)
             log.info("%s: deleted, of an earlier load", old)
     except VitrinaError as error:

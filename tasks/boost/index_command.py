@@ -21,5 +21,5 @@ def run(args: argparse.Namespace, settings: Settings) -> None:
     """Load, and say what the alias names now and named before."""
     engine = Engine(settings.search)
     done = load(engine, args.day, documents_on(Lake(settings), args.day))
-    before = f", before it {done.before}" if done.before else ""
+    before = f", before it {', '.join(done.before)}" if done.before else ""
     print(f"{settings.search.alias} is {done.index} with {done.items:,} items{before}")

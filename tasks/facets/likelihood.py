@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.facets.design import Array, Design, starts_of
+from tasks.facets.design import Array, Codes, Design, starts_of
 
 MAX_STEPS = 60
 TOLERANCE = 1e-9
@@ -110,6 +110,15 @@ def block_scores(design: Design, at: Local) -> Array:
     """Return each block's score, blocks by columns."""
     sums: Array = np.add.reduceat(design.x * at.residual[:, None], starts_of(design.block), axis=0)
     return sums
+
+
+def pair_scores(design: Design, at: Local) -> tuple[Array, Codes]:
+    """Return the score of each pair of block and item, pairs by columns, and each pair's item."""
+    width = int(design.item.max(initial=-1)) + 1
+    pairs, place = np.unique(design.block * width + design.item, return_inverse=True)
+    sums = np.zeros((len(pairs), design.x.shape[1]))
+    np.add.at(sums, place, design.x * at.residual[:, None])
+    return sums, pairs % max(width, 1)
 
 
 def block_informations(design: Design, at: Local) -> Array:

@@ -9,8 +9,9 @@ within-listing  ours: conditional logit inside each listing with log P(examined)
 
 weight = max(0, b_attribute) / b_sf_pos, both per unit of what the engine adds up
 
-Coefficients are fitted on columns of spread 1 with a small ridge, and stated per unit. A group is
-published where the lower end of b_sf_pos's interval is above 0; otherwise the scale is unknown.
+Coefficients are fitted on columns of spread 1 with a small ridge, and stated per unit. Intervals
+cluster errors by customers and by items, that of b_sf_pos by customers only. A group is published
+where the lower end of b_sf_pos's interval is above 0; otherwise the scale is unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.facets import likelihood
-from tasks.facets.bootstrap import interval, resampled
+from tasks.facets.bootstrap import interval, noise_of_items, resampled
 from tasks.facets.design import (
     Array,
     Design,
@@ -187,11 +188,27 @@ def _estimate(
     unit, penalty = with_nuisance(scaled(design, spread), method.nuisance, options.ridge)
     fit = likelihood.penalised_fit(method.likelihood, unit, penalty)
     at = method.likelihood(unit, fit)
-    scores = likelihood.block_scores(unit, at)
-    informations = likelihood.block_informations(unit, at)
-    draws = resampled(fit, scores, informations, penalty, seed, options.bootstraps)
+    draws = _draws(unit, at, fit, penalty, options, seed)
     width = len(design.names)
     return _estimates(design.names, spread, fit[:width] / spread, draws[:, :width] / spread)
+
+
+def _draws(
+    design: Design, at: likelihood.Local, fit: Array, penalty: Array, options: Facets, seed: int
+) -> Array:
+    """Return draws of the coefficients by columns: customers resampled, and what items add.
+
+    Items add nothing to b_sf_pos: it scales the boost among the very items of this catalogue, while
+    an attribute is to count for whatever items come.
+    """
+    scores = likelihood.block_scores(design, at)
+    informations = likelihood.block_informations(design, at)
+    draws = resampled(fit, scores, informations, penalty, seed, options.bootstraps)
+    whole = informations.sum(axis=0) + np.diag(penalty)
+    noise = noise_of_items(*likelihood.pair_scores(design, at), whole, seed + 1, options.bootstraps)
+    noise[:, design.names.index(c.SF_POS)] = 0.0
+    draws += noise
+    return draws
 
 
 def with_nuisance(

@@ -1,10 +1,11 @@
 """Data checks: what a person would look at before trusting a day, each with its bands.
 
 A value outside `usual` is `warned`; outside `hard` it is `broken`, and the day stops before
-anything is counted. A check without a band is `counted`. A value that the day cannot give (a share
-of no rows, a comparison without a past) has no row. What is held against its weekday is compared
-with up to four weeks, as soon as two of them are known: a young shop is not stopped for want of a
-past. A new check is one entry of `CHECKS`.
+anything is counted, and so do the days after it that would count it in, until it is delivered again
+or let through (`accepted`). A check without a band is `counted`. A value that the day cannot give
+(a share of no rows, a comparison without a past) has no row. What is held against its weekday is
+compared with up to four weeks, as soon as two of them are known: a young shop is not stopped for
+want of a past. A new check is one entry of `CHECKS`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.errors import DataCheckFailed
+from tasks.errors import DataCheckFailed, InputNotReady
 from tasks.features.bands import OPEN, Limits, place, verdict
-from tasks.features.received import KNOWN_WEEKS, LEAST_EVENTS, Received, received
+from tasks.features.received import KNOWN_WEEKS, LEAST_EVENTS, Received, broken, received
 from tasks.features.shift import by_category, by_kind, by_platform, by_price, divergence
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import DATA_CHECKS
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 HOUR = timedelta(hours=1)
 SHARE_NULL = "share null"
+SILENT = "hours silent at the end"
 ACCEPTED = "VITRINA_ACCEPT_DATA_CHECKS=true"
 
 
@@ -81,6 +83,21 @@ def _hours_silent(received: Received) -> float | None:
     return (_midnight(received) + timedelta(days=1) - last) / HOUR
 
 
+def _longer_silent(received: Received) -> float | None:
+    """Return by how many hours more than on its weekday before nothing came at the end."""
+    return _against_weekday(received, c.RECEIVED_AT, SILENT, _hours_silent(received))
+
+
+def _against_weekday(
+    received: Received, column: str, check: str, now: float | None
+) -> float | None:
+    """Return what a check found less the median of what it found on the weekday before."""
+    before = received.past.checks.filter(column=column, check=check)[c.VALUE].to_list()
+    if now is None or not received.is_comparable or len(before) < KNOWN_WEEKS:
+        return None
+    return now - float(median(before))
+
+
 def _share(rows: pl.DataFrame, of: pl.Expr) -> float | None:
     return float(rows.select(of.mean()).item()) if rows.height else None
 
@@ -103,12 +120,7 @@ def _null(received: Received, column: str, of: tuple[str, ...]) -> float | None:
 
 def _more_null(received: Received, column: str, of: tuple[str, ...]) -> float | None:
     """Return by how much the share of nulls exceeds the median of the weekday before."""
-    checks = received.past.checks
-    before = checks.filter(column=column, check=SHARE_NULL)[c.VALUE].to_list()
-    now = _null(received, column, of)
-    if now is None or not received.is_comparable or len(before) < KNOWN_WEEKS:
-        return None
-    return now - float(median(before))
+    return _against_weekday(received, column, SHARE_NULL, _null(received, column, of))
 
 
 def _unknown_items(received: Received) -> float | None:
@@ -196,7 +208,16 @@ CHECKS = (
         (0.4, 2.5),
         (0.02, 20.0),
     ),
-    Check("events", c.RECEIVED_AT, "hours silent at the end", _hours_silent, (None, 14.0)),
+    Check("events", c.RECEIVED_AT, SILENT, _hours_silent, (None, 14.0)),
+    Check(
+        # A source may deliver once, at dawn: what it never did before tells a torn delivery.
+        "events",
+        c.RECEIVED_AT,
+        "hours silent against its weekday",
+        _longer_silent,
+        (None, 4.0),
+        (None, 12.0),
+    ),
     Check("events", c.TS, "share late", _late, (None, 0.05)),
     Check("events", c.TS, "share after receipt", _dated_ahead, (None, 0.01), (None, 0.5)),
     Check(
@@ -261,8 +282,8 @@ def refuse_broken(rows: pl.DataFrame) -> None:
 
 def complaints(rows: pl.DataFrame) -> str:
     """Return each check outside its hard band with value and band; empty when none is."""
-    broken = rows.filter(pl.col("verdict") == "broken")
-    return "; ".join(map(_complaint, broken.iter_rows(named=True)))
+    outside = rows.filter(pl.col("verdict") == "broken")
+    return "; ".join(map(_complaint, outside.iter_rows(named=True)))
 
 
 def _complaint(row: dict[str, object]) -> str:
@@ -279,13 +300,31 @@ def check_day(lake: Lake, day: date) -> int:
     """
     before = lake.read_window(DATA_CHECKS, day, Window(1, optional=True))
     rows = checked(received(lake, day), next_version(before))
+    told = complaints(rows)
+    if told and lake.settings.accept_data_checks:
+        log.warning("%s: accepted all the same: %s", day, told)
+        rows = rows.with_columns(pl.col("verdict").replace("broken", "accepted"))
     lake.append_day(DATA_CHECKS, day, rows)
     _track(rows)
-    if not lake.settings.accept_data_checks:
-        refuse_broken(rows)
-    elif told := complaints(rows):
-        log.warning("%s: accepted all the same: %s", day, told)
-    return rows.filter(pl.col("verdict").is_in(("warned", "broken"))).height
+    refuse_broken(rows)
+    return rows.filter(pl.col("verdict").is_in(("warned", "accepted"))).height
+
+
+def require_accepted(lake: Lake, day: date, days: int) -> None:
+    """Refuse a window with an earlier day that its own checks refused.
+
+    Raises:
+        InputNotReady: naming the first such day, what it broke, and what mends it.
+    """
+    window = Window(days - 1, ends=-1, optional=True)
+    refused = broken(lake.read_window(DATA_CHECKS, day, window)).sort(c.DT)
+    if refused.height:
+        first = refused[c.DT][0]
+        told = complaints(refused.filter(pl.col(c.DT) == first))
+        raise InputNotReady(
+            f"days of the window that were refused: {refused[c.DT].n_unique()}, the first {first}:"
+            f" {told}; deliver it again or set {ACCEPTED}, then backfill build_features for {first}"
+        )
 
 
 def _track(rows: pl.DataFrame) -> None:

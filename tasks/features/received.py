@@ -1,4 +1,8 @@
-"""What a day received, and what its weekday had received in the weeks before."""
+"""What a day received, and what its weekday had received in the weeks before.
+
+A day whose last checks broke a hard band is no yardstick for others until it is delivered again or
+let through.
+"""
 
 from __future__ import annotations
 
@@ -88,16 +92,20 @@ def received(lake: Lake, day: date) -> Received:
     Raises:
         InputNotReady: the day has not been taken in.
     """
+    earlier = Window(7 * max(WEEKS), ends=-1, optional=True)
+    refused = broken(lake.read_window(DATA_CHECKS, day, earlier))[c.DT].to_list()
+    week = [day - timedelta(days=age) for age in range(1, 8)]
+    weekdays = [day - timedelta(weeks=weeks) for weeks in WEEKS]
     return Received(
         day=day,
         events=lake.read_day(EVENTS, day),
         items=lake.read_day(ITEMS, day),
         catalogue=_catalogue(lake, day),
         set_aside=lake.ledger.written(SET_ASIDE_EVENTS)[day, WHOLE].rows,
-        volumes_before=_volumes(lake, [day - timedelta(days=age) for age in range(1, 8)]),
+        volumes_before=_volumes(lake, [before for before in week if before not in refused]),
         acts=lake.read_day(DAILY_ACTS, day),
         item_counts=lake.read_day(DAILY_ITEM_COUNTS, day),
-        past=_past(lake, [day - timedelta(weeks=weeks) for weeks in WEEKS]),
+        past=_past(lake, [before for before in weekdays if before not in refused]),
     )
 
 
@@ -124,6 +132,13 @@ def newest(checks: pl.DataFrame) -> pl.DataFrame:
     """Return the newest version of each check of each day."""
     key = [c.DT, "table", "column", "check"]
     return checks.sort(*key, "version").unique(key, keep="last", maintain_order=True)
+
+
+def broken(checks: pl.DataFrame) -> pl.DataFrame:
+    """Return the DATA_CHECKS rows outside a hard band in each day's last run of the checks."""
+    judged = checks.filter(pl.col("verdict") != "counted")
+    last = pl.col("version") == pl.col("version").max().over(c.DT)
+    return judged.filter(last).filter(pl.col("verdict") == "broken")
 
 
 def _volumes(lake: Lake, days: list[date]) -> tuple[int, ...]:

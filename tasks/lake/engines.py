@@ -64,6 +64,17 @@ def select(
     return _narrow(engine(text, relations, used, settings))
 
 
+def refusal(settings: Settings) -> Any:  # noqa: ANN401 (the engines have no types)
+    """Return what the engine raises at a text that it cannot run, whatever the rows."""
+    if settings.engine == "duckdb":
+        import duckdb
+
+        return duckdb.ProgrammingError
+    from pyspark.errors import AnalysisException
+
+    return AnalysisException
+
+
 def stream(
     text: str,
     relations: Mapping[str, Relation],
@@ -73,8 +84,8 @@ def stream(
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of one SELECT in the order of `order`, in frames of some hundred thousand.
 
-    On DuckDB memory holds a frame beside what the engine may take, which spills beyond that; what
-    Spark finds comes as one frame.
+    Memory holds a frame beside what the engine may take, which spills beyond that; on Spark what
+    is found waits on the workers' disks.
 
     Args:
         text: as for `select`, which names the other arguments too.
@@ -84,7 +95,7 @@ def stream(
         order: the columns that tell rows apart.
     """
     if settings.engine != "duckdb":
-        yield select(text, relations, params, settings).sort(order)
+        yield from _spark_frames(text, relations, params, settings, order)
         return
     used = {name: params[name] for name in PARAMETER.findall(text)}
     statement = PARAMETER.sub(r"$\1", text)
@@ -175,8 +186,9 @@ def spark_session(settings: Settings) -> SparkSession:
     from pyspark.sql import SparkSession
 
     os.environ.setdefault("SPARK_LOCAL_IP", settings.spark_driver_host)
-    # Workers run Python where a lake lies in a bucket: the one that has our packages.
+    # Workers run Python where a lake lies in a bucket or rows come as a stream: ours.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    memory = f"{max(1, int(settings.memory_gb))}g"
     return (
         SparkSession.builder.master(settings.spark_master)
         .appName("vitrina")
@@ -187,7 +199,8 @@ def spark_session(settings: Settings) -> SparkSession:
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", settings.spark_driver_host)
         .config("spark.driver.bindAddress", settings.spark_driver_host)
-        .config("spark.driver.memory", f"{max(1, int(settings.memory_gb))}g")
+        .config("spark.driver.memory", memory)
+        .config("spark.driver.maxResultSize", memory)
         .config("spark.sql.warehouse.dir", str((settings.home / "spark-warehouse").resolve()))
         .getOrCreate()
     )
@@ -196,11 +209,45 @@ def spark_session(settings: Settings) -> SparkSession:
 def _spark(
     text: str, relations: Mapping[str, Relation], params: Mapping[str, Value], settings: Settings
 ) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(_spark_found(text, relations, params, settings).toArrow()))
+
+
+def _spark_found(
+    text: str, relations: Mapping[str, Relation], params: Mapping[str, Value], settings: Settings
+) -> Any:  # noqa: ANN401 (Spark's frame)
     session = spark_session(settings)
     for name, relation in relations.items():
         spark_rows(session, relation).createOrReplaceTempView(name)
-    rows = session.sql(text, args=dict(params)).toArrow()
-    return pl.DataFrame(pl.from_arrow(rows))
+    return session.sql(text, args=dict(params))
+
+
+def _spark_frames(
+    text: str,
+    relations: Mapping[str, Relation],
+    params: Mapping[str, Value],
+    settings: Settings,
+    order: Sequence[str],
+) -> Iterator[pl.DataFrame]:
+    """Yield what is found, split by ranges of the order; one range is here at a time."""
+    from pyspark import StorageLevel
+
+    def packed(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow
+
+        if of_range := list(batches):
+            sink = pyarrow.BufferOutputStream()
+            with pyarrow.ipc.new_stream(sink, of_range[0].schema) as writer:
+                writer.write_table(pyarrow.Table.from_batches(of_range))
+            yield pyarrow.record_batch({"ipc": [sink.getvalue().to_pybytes()]})
+
+    found = _spark_found(text, relations, params, settings).persist(StorageLevel.DISK_ONLY)
+    try:
+        ranges = max(1, -(-found.count() // FRAME_ROWS))
+        ordered = found.repartitionByRange(ranges, *order).sortWithinPartitions(*order)
+        for row in ordered.mapInArrow(packed, "ipc binary").toLocalIterator():
+            yield _narrow(pl.read_ipc_stream(row.ipc))
+    finally:
+        found.unpersist()
 
 
 def spark_rows(session: SparkSession, relation: Relation) -> Any:  # noqa: ANN401 (Spark's frame)

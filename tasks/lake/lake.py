@@ -80,10 +80,21 @@ class Lake:
         Raises:
             InputNotReady: nothing has landed.
         """
+        return self._any_landed()[0]
+
+    def newest_day(self) -> date:
+        """Return the newest landing day, taken in or not.
+
+        Raises:
+            InputNotReady: nothing has landed.
+        """
+        return self._any_landed()[-1]
+
+    def _any_landed(self) -> list[date]:
         landed = self.complete_days(date.max)
         if not landed:
             raise InputNotReady(f"nothing has landed in {self.settings.landing}")
-        return landed[0]
+        return landed
 
     def has_day(self, table: Table, day: date, part: str | None = None) -> bool:
         """Return whether the ledger has that day (of that part, or of any)."""
@@ -154,9 +165,17 @@ class Lake:
             inputs: the window of each table that the text names.
             frames: further relations by name.
             params: further values, bound as `:name`.
+
+        Raises:
+            ContractViolation: the engine refuses the text, as where a column is not there.
+            InputNotReady: a day of the inputs is absent.
         """
         relations, values = self._given(day, inputs, frames, params)
-        return engines.select(engines.sql_text(name), relations, values, self.settings)
+        try:
+            return engines.select(engines.sql_text(name), relations, values, self.settings)
+        except engines.refusal(self.settings) as error:
+            said = str(error).split("\n\n")[0]
+            raise ContractViolation(f"{name}.sql is refused: {said}") from error
 
     def stream(
         self,
@@ -388,8 +407,9 @@ def _mending(table: Table, first: date, last: date) -> str:
 
 
 def _hash_of(settings: Settings) -> str:
-    """Hash what can change a result: folders and addresses cannot."""
+    """Hash what can change a result: folders, addresses and the room on a disk cannot."""
     places = {"home", "landing_folder", "lake_url", "mlflow_url", "real_data", "code_version"}
+    places |= {"min_free_gb"}
     told = {
         name: value
         for name, value in settings.logged().items()

@@ -48,11 +48,21 @@ def described(grid: Grid) -> pl.DataFrame:
 
 
 def _step(rows: pl.DataFrame, stage: Stage, seed: int, threads: int) -> Numbers:
-    trees = _fitted(rows, stage, seed, threads)
-    expected = trees.predict_proba(rows.to_pandas())[:, 1]
+    expected = _expected(rows, stage, seed, threads)
     prior = PRIOR_SUCCESSES * stage.trials.sum() / max(stage.successes.sum(), 1.0)
     rates: Numbers = (stage.successes + prior * expected) / (stage.trials + prior)
     return rates
+
+
+def _expected(rows: pl.DataFrame, stage: Stage, seed: int, threads: int) -> Numbers:
+    """Return what the trees expect of each row; the mean where nothing tells rows apart."""
+    mean = stage.successes.sum() / max(stage.trials.sum(), 1.0)
+    seen = rows.filter(pl.Series(stage.trials > 0))
+    if not 0 < mean < 1 or all(seen[name].n_unique() <= 1 for name in seen.columns):
+        return np.full(rows.height, mean)
+    trees = _fitted(rows, stage, seed, threads)
+    expected: Numbers = trees.predict_proba(rows.to_pandas())[:, 1]
+    return expected
 
 
 def _fitted(rows: pl.DataFrame, stage: Stage, seed: int, threads: int) -> CatBoostClassifier:

@@ -1,4 +1,4 @@
-"""A gate before a real engine that loses bulk requests, or asks for a login."""
+"""A gate before a real engine that loses bulk requests, asks for a login, or is something else."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Gate(ThreadingHTTPServer):
         self.swallows: int | None = None
         self.refuses: str | None = None
         self.login: str | None = None
+        self.says: str | None = None
 
     @property
     def url(self) -> str:
@@ -45,6 +46,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # without an answer, from here on
         elif gate.login is not None and self.headers.get("Authorization") != basic(gate.login):
             self.answer(401, b'{"error": "who are you?"}')
+        elif gate.says is not None:
+            self.answer(200, gate.says.encode())
         elif self.command == gate.refuses:
             self.answer(503, b'{"error": "not now"}')
         elif gate.swallows == gate.bulks and "_bulk" in self.path:

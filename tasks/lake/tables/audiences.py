@@ -32,6 +32,8 @@ AUDIENCE_DECISIONS = Table(
         # Mean probability of the audience, and the least rise of it that would likely be seen.
         "base_rate": _SHARE,
         "detectable_effect": _NUMBER,
+        # file, or the webhook's address; null in rows from before it was kept.
+        "deliver_to": Column(pl.String, nullable=True),
     },
     (c.LOOKALIKE_SEGMENT, c.MAILING),
     "send_audience.write_audience",

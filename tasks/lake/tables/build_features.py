@@ -343,7 +343,7 @@ DATA_CHECKS = Table(
         c.VALUE: Column(pl.Float64),
         c.LOW: Column(pl.Float64, nullable=True),
         c.HIGH: Column(pl.Float64, nullable=True),
-        "verdict": Column(pl.String, values=("ok", "warned", "broken", "counted")),
+        "verdict": Column(pl.String, values=("ok", "warned", "broken", "accepted", "counted")),
     },
     ("table", "column", "check", "version"),
     "build_features",

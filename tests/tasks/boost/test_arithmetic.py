@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import columns as c
@@ -93,7 +93,6 @@ def test_facets_are_at_most_their_share_of_a_score() -> None:
     assert found["score"].to_list() == pytest.approx([0.625, 0.6])
 
 
-@settings(deadline=None)
 @given(
     bases=st.lists(st.floats(0.0625, 1, width=32), min_size=1, max_size=8),
     sizes=st.lists(st.floats(0, 3), min_size=3, max_size=3),

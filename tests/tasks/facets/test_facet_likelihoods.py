@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.facets import likelihood
-from tasks.facets.bootstrap import interval, resampled
+from tasks.facets.bootstrap import interval, noise_of_items, resampled
 from tasks.facets.design import Array, Design, around_listing
 from tasks.facets.identified import spread_of
 from tasks.facets.sampling import kept_below
@@ -108,7 +108,7 @@ def designs(draw: st.DrawFn) -> Design:
 
 
 @pytest.mark.parametrize("name", ["logistic", "within_listing"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(table=designs(), point=st.tuples(st.floats(-2, 2), st.floats(-2, 2)))
 def test_score_and_information_are_the_slopes_of_the_likelihood(
     name: str, table: Design, point: tuple[float, float]
@@ -174,3 +174,46 @@ def test_one_step_intervals_are_those_of_refitting() -> None:
 )
 def test_a_share_of_hex_texts_lies_below_its_bound(share: float, bound: str) -> None:
     assert kept_below(share) == bound
+
+
+@pytest.mark.parametrize(
+    ("items", "scores", "variance"),
+    [([0, 0], [2.0, 3.0], 2 * 2 * 3 / 4**2), ([0, 0], [2.0, -3.0], 0.0), ([0, 1], [2.0, 3.0], 0.0)],
+)
+def test_only_what_blocks_share_by_an_item_is_added(
+    items: list[int], scores: list[float], variance: float
+) -> None:
+    given = np.array(scores)[:, None]
+    noise = noise_of_items(given, np.array(items), np.array([[4.0]]), seed=3, count=20_000)
+    assert noise.shape == (20_000, 1)
+    assert noise.var() == pytest.approx(variance, rel=0.05)
+
+
+def shop(generator: np.random.Generator, listings: int = 200, items: int = 20) -> Design:
+    """Listings of five of few items, each with an appeal that no column tells."""
+    appeal, attribute = generator.normal(size=(2, items))
+    met = np.array([generator.choice(items, 5, replace=False) for _ in range(listings)])
+    choice = appeal[met] + generator.gumbel(size=met.shape)
+    y = (choice == choice.max(axis=1, keepdims=True)).astype(np.float64).ravel()
+    item, listing = met.ravel(), np.repeat(np.arange(listings), 5)
+    x = attribute[item][:, None]
+    return Design(("a",), x, y, np.zeros(len(y)), listing, item, listing // 2, listings // 2)
+
+
+def test_the_error_that_customers_share_by_items_is_in_the_interval() -> None:
+    generator, penalty = np.random.default_rng(7), np.array([1e-6])
+    fits, narrow, wide = [], [], []
+    for seed in range(60):
+        table = shop(generator)
+        fit = likelihood.penalised_fit(likelihood.within_listing, table, penalty)
+        at = likelihood.within_listing(table, fit)
+        scores = likelihood.block_scores(table, at)
+        informations = likelihood.block_informations(table, at)
+        draws = resampled(fit, scores, informations, penalty, seed, count=200)
+        pairs, item = likelihood.pair_scores(table, at)
+        noise = noise_of_items(pairs, item, informations.sum(axis=0), seed, count=200)
+        fits.append(fit[0])
+        narrow.append(draws.std())
+        wide.append((draws + noise).std())
+    assert np.mean(narrow) < 0.6 * np.std(fits)
+    assert np.mean(wide) == pytest.approx(np.std(fits), rel=0.25)

@@ -62,9 +62,7 @@ def preferences(
     return found.sort(*GROUP, c.VALUE)
 
 
-@examples(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENT, max_size=12), seed=st.randoms())
 def test_preferences_of_an_attribute_sum_to_one_in_any_order(
     events: list[dict[str, object]], seed: st.random, settings: Settings
@@ -77,9 +75,7 @@ def test_preferences_of_an_attribute_sum_to_one_in_any_order(
     assert preferences(shuffled, settings, top_values=100).equals(known)
 
 
-@examples(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENT, max_size=12))
 def test_the_cut_keeps_the_first_value_and_its_share_of_all(
     events: list[dict[str, object]], settings: Settings

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -40,7 +40,6 @@ from tasks.settings import Settings
 DAY = date(2026, 3, 31)
 WINDOWS = (1, 7, 30)
 SEQUENCE_DAYS = 36
-SLOW = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A folder that nothing is written to: the statements run in memory.
 IN_MEMORY = Settings(home=Path("unused"), mlflow_url="", threads=1)
 
@@ -218,7 +217,7 @@ def check_sequences(rows: pl.DataFrame, known: list[Act]) -> None:
     assert set(rows.select(names).iter_rows()) == expected
 
 
-@hypothesis_settings(SLOW, max_examples=10)
+@hypothesis_settings(max_examples=10)
 @given(st.lists(acts, max_size=25))
 def test_windows_of_daily_counts_are_what_a_recount_of_every_event_gives(
     history: list[Act],
@@ -293,7 +292,7 @@ def built(history: list[Act], order: list[date], again: list[date]) -> dict[str,
         return hashes(settings)
 
 
-@hypothesis_settings(SLOW, max_examples=3)
+@hypothesis_settings(max_examples=3)
 @given(
     st.lists(delivered, max_size=20),
     st.permutations(DAYS),

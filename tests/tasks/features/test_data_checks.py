@@ -16,12 +16,13 @@ from tasks.features.checks import (
     CHECKS,
     NULLABLE,
     SHIFTS,
+    SILENT,
     checked,
     next_version,
     places,
     refuse_broken,
 )
-from tasks.features.received import LEAST_EVENTS, Past, Received
+from tasks.features.received import LEAST_EVENTS, Past, Received, broken
 from tasks.features.shift import by_category, by_price, divergence
 from tasks.lake.contracts import conform
 from tasks.lake.tables import DAILY_ACTS, DAILY_ITEM_COUNTS, DATA_CHECKS, EVENTS, ITEMS
@@ -186,6 +187,23 @@ def test_a_share_of_nulls_is_held_against_the_median_of_its_weekday(
     assert row["verdict"] == found
 
 
+def test_a_delivery_that_ends_at_dawn_is_refused_only_where_none_did_before() -> None:
+    dawn = datetime(2026, 3, 31, 3, tzinfo=UTC)
+    day = received(*[{c.TS: dawn, c.RECEIVED_AT: dawn}] * LEAST_EVENTS)
+
+    def held(*silent: float) -> pl.DataFrame:
+        before = {"table": "events", "column": c.RECEIVED_AT, "check": SILENT}
+        checks = [before | {c.VALUE: hours} for hours in silent]
+        known = replace(past(), checks=rows_of(DATA_CHECKS, *checks))
+        return checked(replace(day, past=known), 1)
+
+    told = r"events.received_at: hours silent against its weekday is 20, hard band \.\.12"
+    with pytest.raises(DataCheckFailed, match=told):
+        refuse_broken(held(0.5, 1.0, 2.0))
+    refuse_broken(held(21.0, 20.5, 22.0))
+    refuse_broken(held(1.0))
+
+
 @pytest.mark.parametrize("column", NULLABLE)
 def test_a_column_that_is_suddenly_empty_stops_the_day(column: str) -> None:
     event = {c.EVENT_TYPE: NULLABLE[column][0], column: None}
@@ -280,3 +298,18 @@ def test_what_has_no_band_has_no_place() -> None:
     named = {f"{check.table}.{check.column}: {check.name}" for check in CHECKS if check.usual[1]}
     assert set(places(rows)["check"]) <= named
     assert places(rows)["verdict"].is_in(("ok", "warned", "broken")).all()
+
+
+def test_only_the_last_run_of_a_day_s_checks_tells_whether_it_is_refused() -> None:
+    row = {"table": "events", "column": "ts", "check": "share late", c.VALUE: 1.0}
+    yesterday, before = DAY - timedelta(days=1), DAY - timedelta(days=2)
+    told = [
+        row | {c.DT: day, "version": version, "verdict": said}
+        for day, version, said in (
+            (DAY, 1, "broken"), (DAY, 2, "ok"), (DAY, 9, "counted"),
+            (yesterday, 1, "ok"), (yesterday, 2, "broken"),
+            (before, 1, "broken"), (before, 2, "accepted"),
+        )
+    ]  # fmt: skip
+    found = broken(pl.DataFrame(told, schema_overrides={"version": pl.Int64}))
+    assert found[c.DT].to_list() == [yesterday]

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -141,7 +141,7 @@ def features(history: list[Act], seed: int, days: list[date]) -> dict[str, str]:
         return hashes(settings, DAY)
 
 
-@hypothesis_settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@hypothesis_settings(max_examples=4)
 @given(st.lists(acts, max_size=25), st.lists(acts, min_size=1, max_size=5))
 def test_features_are_a_function_of_what_was_received_up_to_the_day(
     history: list[Act], later: list[Act]
@@ -254,6 +254,41 @@ def test_a_day_that_is_right_all_the_same_is_let_through_and_told(
     count_interactions(DAY, accepting)
     assert Lake(accepting).has_day(ITEM_FEATURES, DAY)
     assert f"{DAY}: accepted all the same: events.ts: share after receipt is 1" in caplog.text
+
+
+def refused_before(settings: Settings) -> Settings:
+    """The day before DAY is delivered anew as `dated_ahead` was, and refused."""
+    before = DAY - timedelta(days=1)
+    ahead = {c.TS: datetime(2027, 1, 1, tzinfo=UTC)}
+    rows = pl.DataFrame([Act("u", "a", c.VIEW, 5, 0).row(0) | ahead], schema=EVENTS.schema)
+    Lake(settings).write_day(EVENTS, before, rows)
+    write_daily_counts(before, settings)
+    with pytest.raises(DataCheckFailed):
+        count_interactions(before, settings)
+    return settings
+
+
+def test_a_refused_day_flows_into_no_later_one(filled: Settings) -> None:
+    settings = refused_before(filled)
+    with pytest.raises(
+        InputNotReady, match=r"were refused: 1, the first 2026-03-02: events.ts: share after"
+    ):
+        count_interactions(DAY, settings)
+    assert not any(Lake(settings).has_day(table, DAY) for table in WRITTEN)
+
+
+@pytest.mark.parametrize("mended", ["let through", "delivered again"])
+def test_a_refused_day_holds_nobody_up_once_it_is_mended(filled: Settings, mended: str) -> None:
+    settings, before = refused_before(filled), DAY - timedelta(days=1)
+    if mended == "let through":
+        accepting = settings.model_copy(update={"accept_data_checks": True})
+        count_interactions(before, accepting)
+    else:
+        Lake(settings).write_day(EVENTS, before, EVENTS.empty())
+        write_daily_counts(before, settings)
+        count_interactions(before, settings)
+    count_interactions(DAY, settings)
+    assert Lake(settings).has_day(ITEM_FEATURES, DAY)
 
 
 def test_what_was_counted_says_nothing_of_the_days_it_was_held_against(filled: Settings) -> None:

@@ -107,7 +107,7 @@ def test_the_tables_of_the_design_are_all_declared() -> None:
     candidate_metrics item_embeddings user_embeddings ranking_groups ranker_metrics gate_decisions
     alias_moves days"""
     ours = {"heldout_candidates", "ranking_days", "audience_exports", *(t.name for t in DAILY)}
-    ours |= {"audience_profiles", "audience_overlaps"}
+    ours |= {"audience_profiles", "audience_overlaps", "heldout_ranks", "candidate_blend"}
     assert set(TABLES) | {DAYS.name} == set(design.split()) | ours
 
 

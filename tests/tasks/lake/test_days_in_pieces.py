@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -18,6 +19,9 @@ from tasks.lake.pieces import evened, spilled
 from tasks.lake.row_hash import row_hash
 from tasks.landing.manifest import write_landing_day
 from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DAY = date(2026, 3, 10)
 LIKES = Table(
@@ -45,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pieces, "PIECE_ROWS", 10)
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(st.lists(st.integers(0, 30), max_size=6), st.integers(1, 12))
 def test_frames_of_any_size_come_out_even_and_whole(sizes: list[int], rows: int) -> None:
     ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
@@ -124,3 +128,25 @@ def test_a_stream_is_the_select_in_order(settings: Settings) -> None:
     found = pl.concat(engines.stream(*args, order=("b", "a")))
     assert found.equals(engines.select(*args).sort("b", "a"))
     assert found.rows() == [("x", 1), ("x", 2), ("y", 1)]
+
+
+def test_spark_streams_in_order_a_range_at_a_time(
+    settings: Settings, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "FRAME_ROWS", 100)
+    names = ["Ö", "z", "a b", "aa", "A"]
+    rows = pl.DataFrame(
+        {
+            "name": [names[n % 5] for n in range(1_000)],
+            "n": [7 * n % 1_000 for n in range(1_000)],
+            "tag": ["x", None] * 500,
+        }
+    )
+    text, order = "SELECT name, n, tag FROM given WHERE n < :most", ("name", "n")
+    args = (text, {"given": rows}, {"most": 950})
+    on_spark = settings.model_copy(update={"engine": "spark"})
+    frames = list(engines.stream(*args, on_spark, order=order))
+    assert len(frames) > 5
+    assert max(frame.height for frame in frames) < 300
+    assert pl.concat(frames).equals(pl.concat(engines.stream(*args, settings, order=order)))
+    assert [*engines.stream(text, args[1], {"most": -1}, on_spark, order=order)] == []

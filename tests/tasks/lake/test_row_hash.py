@@ -22,7 +22,7 @@ def frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS, st.integers(0, 6))
 def test_the_hash_sees_rows_and_not_how_they_lie_in_memory(
     rows: list[tuple[object, ...]], cut: int
@@ -31,7 +31,7 @@ def test_the_hash_sees_rows_and_not_how_they_lie_in_memory(
     assert row_hash(in_pieces) == row_hash(frame(rows))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS, ROWS)
 def test_other_rows_have_another_hash(
     one: list[tuple[object, ...]], other: list[tuple[object, ...]]

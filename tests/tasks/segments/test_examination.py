@@ -103,7 +103,7 @@ cells = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(cells, st.tuples(st.integers(1, 500), st.integers(0, 500))))
 def test_p_examined_keeps_its_contract_falls_with_position_and_ignores_the_order_of_rows(
     found: dict[tuple[str, str, str, int], tuple[int, int]],

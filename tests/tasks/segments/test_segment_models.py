@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from tasks import columns as c
+from tasks.segments import boosted
 from tasks.segments.grid import TASTE, Catalogue, Grid, Stage, grid_of
 from tasks.segments.logistic import FIRST_STEP, columns, fitted, penalties
 from tasks.segments.rules import taste_of
@@ -141,7 +142,7 @@ def test_columns_and_penalties_line_up() -> None:
     assert penalty[0] == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 60), st.integers(0, 60))
 def test_a_free_intercept_alone_gives_the_share_of_successes(successes: int, more: int) -> None:
     trials = successes + more
@@ -173,3 +174,15 @@ def test_values_of_one_item_alone_are_that_item() -> None:
 
 def _width(grid: Grid) -> int:
     return int(grid.has.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("tastes", "successes", "mean"),
+    [(["men", "men"], [1.0, 5.0], 0.3), (["men", "women"], [10.0, 10.0], 1.0)],
+)
+def test_trees_that_nothing_tells_rows_apart_expect_the_mean(
+    tastes: list[str], successes: list[float], mean: float
+) -> None:
+    rows = pl.DataFrame({TASTE: tastes, c.PRICE: [5.0, 5.0]})
+    stage = Stage(np.full(2, 10.0), np.array(successes))
+    assert boosted._expected(rows, stage, seed=1, threads=1) == pytest.approx([mean, mean])

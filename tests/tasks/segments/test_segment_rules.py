@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import columns as c
@@ -87,7 +87,6 @@ counts = st.integers(0, 40)
 ages = st.none() | st.integers(0, 29)
 
 
-@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {

@@ -124,7 +124,7 @@ def test_sf_pos_is_linear_in_log_odds() -> None:
         assert sf_pos == pytest.approx((math.log(p / (1 - p)) + 16) / 20, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.tuples(st.sampled_from(["women", "men", "x"]), st.sampled_from(["a", "b", "new"])),
