@@ -15,7 +15,7 @@ from datetime import date
 from importlib import import_module
 
 from tasks.arguments import a_day
-from tasks.errors import QualityGateFailed, VitrinaError, WrongCall
+from tasks.errors import PartsMissing, QualityGateFailed, VitrinaError, WrongCall
 from tasks.lake.ledger import asked_days
 from tasks.settings import Settings, shown_default, variables
 from tasks.steps import CHAIN, ENDS, dags, run_dag, steps_of
@@ -28,9 +28,11 @@ COMMANDS = {
     "status": "tasks.status",
     "report": "tasks.report.command",
     "evaluate-candidates": "tasks.candidates.command",
+    "inspect-embeddings": "tasks.candidates.embeddings_command",
     "index-items": "tasks.boost.index_command",
     "explain-boost": "tasks.boost.explain_command",
     "explain-ranking": "tasks.ranker.explain_command",
+    "tune-ranker": "tasks.ranker.search_command",
 }
 """Sub-commands whose modules bring `add_arguments(parser)` and `run(args, settings)`."""
 
@@ -102,11 +104,11 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _refusal(dag: str, day: date, settings: Settings, step: str | None) -> str | None:
-    """Run a DAG and return what its gate said: a refusal is a decision that stops no other day."""
+    """Run a DAG and return what its gate refused, or which parts it lacks: neither stops others."""
     try:
         run_dag(dag, day, settings, step)
-    except QualityGateFailed as error:
-        if dag not in ENDS:
+    except (QualityGateFailed, PartsMissing) as error:
+        if dag not in ENDS and not isinstance(error, PartsMissing):
             raise
         return str(error)
     return None

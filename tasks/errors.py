@@ -23,6 +23,10 @@ class QualityGateFailed(VitrinaError):
     """A model is too weak, too good to be true or degenerate: the live one stays."""
 
 
+class PartsMissing(VitrinaError):
+    """Some of a day's parts were not written: what the others hold is published without them."""
+
+
 class DiskFull(VitrinaError):
     """Too little room is left for a write: nothing was written, and somebody has to make room."""
 

@@ -111,7 +111,9 @@ class Segments(Section):
         0.7, gt=0.5, le=1, description="share of such acts that makes an affinity"
     )
     sleeping_days: int = Field(14, ge=1, le=29, description="days without an act: sleeping")
-    new_days: int = Field(7, ge=1, le=29, description="first act fewer days ago than this: new")
+    new_days: int = Field(
+        7, ge=1, le=29, description="first act of the last 30 days fewer days ago than this: new"
+    )
     active_acts: int = Field(
         3, ge=1, le=1000, description="fewer acts in 30 days than this: still new"
     )
@@ -194,7 +196,11 @@ class Boost(Section):
 class Search(Section):
     """The search engine: OpenSearch or Elasticsearch by its address."""
 
-    url: str | None = Field(None, description="address of the search engine; empty: there is none")
+    url: str | None = Field(
+        None,
+        pattern="^(https?://.+)?$",
+        description="address of the search engine; empty: there is none",
+    )
     login: SecretStr | None = Field(None, description="user:password, where it asks for one")
     alias: str = Field(
         "items", pattern=r"^[a-z][a-z0-9_]*$", description="name under which searches find items"
@@ -225,12 +231,6 @@ class Lookalikes(Section):
         ge=1000,
         le=10_000_000,
         description="people of the training anchors that a factor learns from, at most",
-    )
-    judged_people: int = Field(
-        1_000_000,
-        ge=1000,
-        le=100_000_000,
-        description="people of a later anchor that calibrate or judge, at most",
     )
     wide_recall: float = Field(
         0.6, gt=0, le=1, description="share of buyers that the wide suggestion reaches"
@@ -282,7 +282,7 @@ class Mailings(Section):
     )
     export_format: Literal["csv", "parquet"] = Field("csv", description="form of the exported file")
     webhooks: tuple[str, ...] = Field(
-        (), description="addresses that an audience may be posted to; empty: none"
+        (), description="addresses that an audience may be posted to, https or of this machine"
     )
     webhook_token: SecretStr | None = Field(None, description="bearer token for the webhooks")
     bootstraps: int = Field(
@@ -328,6 +328,29 @@ class LightFMOptions(Section):
     )
 
 
+class NeighbourOptions(Section):
+    """Generator `item_neighbours`."""
+
+    reach: int = Field(
+        10, ge=1, le=200, description="interactions this far apart count; so many last ones ask"
+    )
+    half_life_days: float = Field(
+        14.0, gt=0, le=3650, description="age at which an interaction counts half"
+    )
+    neighbours: int = Field(100, ge=1, le=10_000, description="similar items kept per item")
+
+
+class NewItemOptions(Section):
+    """Generator `new_items`."""
+
+    max_touches: int = Field(
+        5, ge=1, le=10_000, description="an item with fewer interactions is new"
+    )
+    half_life_days: float = Field(
+        14.0, gt=0, le=3650, description="age at which an interaction counts half"
+    )
+
+
 class SASRecOptions(Section):
     """Generator `sasrec`."""
 
@@ -357,8 +380,28 @@ class SASRecOptions(Section):
     full_softmax_items: int = Field(
         20_000, ge=0, le=10**7, description="largest catalogue with a full softmax"
     )
+    loss: Literal["softmax", "gbce"] = Field(
+        "softmax", description="cross-entropy, or gSASRec's generalised binary one"
+    )
     negatives: int = Field(
-        512, ge=1, le=100_000, description="shared negatives of a batch above that"
+        512, ge=1, le=100_000, description="shared negatives of a batch above that, and of gbce"
+    )
+    negatives_by: Literal["uniform", "popular", "mixed"] = Field(
+        "uniform", description="what is drawn as a negative; what the draw prefers is undone"
+    )
+    calibration: float = Field(
+        0.75, ge=0, le=1, description="t of gbce; 0: plain binary cross-entropy"
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="epochs without a better validation, then it ends; 0: takes all",
+    )
+    parent: str = Field(
+        "",
+        pattern=r"^\d*$",
+        description="version of candidates_sasrec in MLflow to start from; empty: from nothing",
     )
 
     @model_validator(mode="after")
@@ -371,6 +414,11 @@ class SASRecOptions(Section):
 class Candidates(Section):
     """Candidate generators."""
 
+    generators: tuple[str, ...] = Field(
+        ("popular", "ease", "lightfm", "sasrec"),
+        min_length=1,
+        description="generators of the registry that train every night, in the order of ties",
+    )
     k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
     max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
     min_sources: int = Field(
@@ -413,6 +461,8 @@ class Candidates(Section):
     ease: EaseOptions = EaseOptions()
     lightfm: LightFMOptions = LightFMOptions()
     sasrec: SASRecOptions = SASRecOptions()
+    item_neighbours: NeighbourOptions = NeighbourOptions()
+    new_items: NewItemOptions = NewItemOptions()
 
 
 class Ranker(Section):

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
 from pkgutil import iter_modules
+from reprlib import Repr
 from typing import Any
 
 import tasks
 from tasks import tracking
-from tasks.errors import VitrinaError, WrongCall
+from tasks.errors import PartsMissing, VitrinaError, WrongCall
 from tasks.settings import Settings, without_login
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,11 @@ ENDS = ("score_lookalikes", "retrain_ranker")
 
 NOTE = "note"
 """The key of a step's result that holds words for people: Airflow shows them on the run."""
+
+SHORT = Repr()
+SHORT.maxdict = SHORT.maxlist = 100
+SHORT.maxstring = 200
+"""How a result is told in the log: a question to a person is shown where it is asked."""
 
 Function = Callable[..., Any]
 
@@ -154,7 +160,7 @@ def call(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: 
         "%s: done in %.1f s: %s",
         attempt.title,
         time.monotonic() - started,
-        "nothing written" if result in (None, 0, [], {}) else result,
+        "nothing written" if result in (None, 0, [], {}) else SHORT.repr(result),
     )
     return result
 
@@ -162,18 +168,32 @@ def call(attempt: Try, function: Function, settings: Settings) -> Any:  # noqa: 
 def run_dag(dag: str, day: date, settings: Settings, only: str | None = None) -> None:
     """Run a whole DAG for one day in this process, or one step of it.
 
+    As in Airflow, a key of a mapped step that fails leaves the other keys and the step after them
+    unharmed.
+
     Raises:
         WrongCall: there is no such DAG or step.
-        VitrinaError: what the step raises.
+        PartsMissing: keys failed, and the steps after them did without.
+        VitrinaError: what a step raises; of a mapped one alone, the first, when all is done.
     """
     chosen = [step for step in steps_of(dag) if only in (None, step.name)]
     if not chosen:
         raise WrongCall(
             f"{dag} has no step {only!r}; it has {', '.join(s.name for s in steps_of(dag))}"
         )
+    failed: list[VitrinaError] = []
     for step in chosen:
         for key in _keys(step, day, settings):
-            execute(Try(dag, step.name, day, key), step.run, settings)
+            try:
+                execute(Try(dag, step.name, day, key), step.run, settings)
+            except VitrinaError as error:
+                if key is None:
+                    raise
+                failed.append(error)
+    if failed and only is None:
+        raise PartsMissing("; ".join(map(str, failed))) from failed[0]
+    if failed:
+        raise failed[0]
 
 
 def _keys(step: Step, day: date, settings: Settings) -> list[str] | list[None]:

@@ -45,7 +45,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class HalfPending:
-    """A day for which a DAG has some of the events it waits for, the newest since `since`."""
+    """A day for which a DAG has events that it waits for and no run, the newest since `since`."""
 
     dag: str
     day: str
@@ -151,10 +151,18 @@ def _half_pending_days(waiting: Sequence[HalfPending]) -> list[str]:
     for key in waiting:
         kinds.setdefault((key.dag, key.absent, key.came), []).append(key.day)
     return [
-        f"{dag} waits for {' and '.join(absent)} of {', '.join(days)} ({' and '.join(came)} came):"
-        f" trigger {dag} with the day as partition key"
+        f"{_what_happened(dag, came, absent, days)}: trigger {dag} with the day as partition key"
         for (dag, absent, came), days in kinds.items()
     ]
+
+
+def _what_happened(
+    dag: str, came: Sequence[str], absent: Sequence[str], days: Sequence[str]
+) -> str:
+    if not absent:
+        return f"{dag} has no run of {', '.join(days)}, though {' and '.join(came)} came"
+    waits_for = f"{' and '.join(absent)} of {', '.join(days)}"
+    return f"{dag} waits for {waits_for} ({' and '.join(came)} came)"
 
 
 def _link(late: Sequence[Missing], waiting: Sequence[HalfPending]) -> str:

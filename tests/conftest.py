@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import copytree
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -19,6 +20,12 @@ from vitrina_airflow import standalone
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+# A busy machine is no failure: no test here asserts a time.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 SERVER_MARKS = ("airflow", "spark", "search", "cluster")
 

@@ -49,24 +49,16 @@ def run_step(
         WrongAnswer: the answer is of the wrong type.
         WorkerKilled: earlier tries were killed; a further one would be too.
     """
-    ti = context["ti"]
-    attempt = Try(
-        dag=ti.dag_id,
-        step=ti.task_id,
-        day=logical_day(context["dag_run"].partition_key, ti.dag_id),
-        key=key,
-        run_id=ti.run_id,
-        number=ti.try_number,
-    )
+    attempt, push = _try(context, key), context["ti"].xcom_push
     settings = with_answer(with_conf(Settings(), _conf(context)), answer or {})
     count_unfinished(context["task_state_store"])
     try:
         with opened(attempt, settings) as run:
             if run is not None:
-                ti.xcom_push(MLFLOW_RUN_KEY, run.url)
+                push(MLFLOW_RUN_KEY, run.url)
             result = call(attempt, _function(attempt), settings)
         if isinstance(result, dict) and (words := result.get(NOTE)):
-            ti.xcom_push(NOTE_KEY, words)
+            push(NOTE_KEY, words)
     finally:
         context["task_state_store"].delete(_UNFINISHED)
     _send_along(context, settings)
@@ -107,6 +99,18 @@ def with_answer(settings: Settings, answer: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise WrongAnswer(f"{first['loc'][0]} {first['input']!r}: {first['msg']}") from None
+
+
+def _try(context: Mapping[str, Any], key: str | None) -> Try:
+    ti = context["ti"]
+    return Try(
+        dag=ti.dag_id,
+        step=ti.task_id,
+        day=logical_day(context["dag_run"].partition_key, ti.dag_id),
+        key=key,
+        run_id=ti.run_id,
+        number=ti.try_number,
+    )
 
 
 def _function(attempt: Try) -> Any:  # noqa: ANN401 (each step's own signature)

@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -29,6 +30,7 @@ HOST = "127.0.0.1"
 AIRFLOW_PORT = 8080
 MLFLOW_PORT = 5000
 START_SECONDS = 180
+YOUNG_SECONDS = 30
 
 # No log servers: on one machine the API server reads the files, and those servers bind 0.0.0.0.
 SCHEDULER = "scheduler"
@@ -68,6 +70,28 @@ class StartFailed(VitrinaError):
     """The installation did not come up; the message names the log to read."""
 
 
+FIXED = {
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+    "AIRFLOW__CORE__FERNET_KEY": "",
+    "AIRFLOW__API__HOST": HOST,
+    # A busy machine answers late: with the default of 5 s tasks fail for no other reason.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+    # A killed scheduler's tasks are taken up again by the next one within a minute.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
+    # Seven processes for scheduled evaluations of language models, which nobody here asks for.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # It phones home, and its thread once broke a training by a variable gone missing.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
+}
+
+
 def environment(settings: Settings, airflow_port: int, mlflow_port: int) -> dict[str, str]:
     """Return the variables of every process: the one place where Airflow is configured.
 
@@ -75,41 +99,23 @@ def environment(settings: Settings, airflow_port: int, mlflow_port: int) -> dict
     """
     home = settings.home.resolve()
     url = f"http://{HOST}:{airflow_port}"
-    ours = {
+    # Compiled modules are kept: without them every import costs twice the time.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in kept.items() if not name.startswith("AIRFLOW")} | {
+        **FIXED,
         "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(pool_slots()),
         "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT": str(pool_slots()),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__CORE__FERNET_KEY": "",
-        "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(airflow_port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__API__SECRET_KEY": _secret(home / "airflow" / "secret_key"),
         "AIRFLOW__API_AUTH__JWT_SECRET": _secret(home / "airflow" / "jwt_secret"),
         # On a busy machine a click in a page waits longer for its turn to write than sqlite's 5 s.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow/airflow.db?timeout=60",
-        # A busy machine answers late: with the default of 5 s tasks fail for no other reason.
-        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-        # A killed scheduler's tasks are taken up again by the next one within a minute.
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
-        # Seven processes for scheduled evaluations of language models, which nobody here asks for.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        # It phones home, and its thread once broke a training by a variable gone missing.
-        "MLFLOW_DISABLE_TELEMETRY": "true",
         "VITRINA_HOME": str(home),
         "VITRINA_MLFLOW_URL": f"http://{HOST}:{mlflow_port}",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "plugins")]),
     }
-    # Compiled modules are kept: without them every import costs twice the time.
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {name: value for name, value in kept.items() if not name.startswith("AIRFLOW")} | ours
 
 
 def start(settings: Settings, variables: Mapping[str, str] | None = None) -> processes.Family:
@@ -184,42 +190,73 @@ def _mlflow_answers(family: processes.Family) -> bool:
 
 
 def serve() -> int:
-    """Be the parent: migrate, fork the components, wait; end them all on SIGTERM."""
+    """Be the parent: migrate, fork the components, keep them alive; end them all on SIGTERM."""
     settings = Settings()
     # Here as well as in `start`, which may be interrupted before it has written the file.
     _remember(settings, os.getpid(), os.environ["AIRFLOW__API__BASE_URL"], settings.tracking_url)
-    children: list[Fork] = []
-    signal.signal(signal.SIGTERM, _end_all(children))
+    components = Components()
+    signal.signal(signal.SIGTERM, components.end)
     _import_all(SHARED_BY_COMPONENTS)
-    if _in_fork(_migrate).wait() != 0:
+    if _exit_code(os.waitpid(_forked(_migrate), 0)[1]) != 0:
         return 1
-    children += [_in_fork(_component(name)) for name in COMPONENTS if name != SCHEDULER]
+    for name in COMPONENTS:
+        if name != SCHEDULER:
+            components.begin(name, _component(name))
     _import_all(SHARED_BY_TASKS)
-    children += [_in_fork(_component(SCHEDULER)), _in_fork(_mlflow)]
-    for child in children:
-        child.wait()
-    return 0
+    components.begin(SCHEDULER, _component(SCHEDULER))
+    components.begin("mlflow", _mlflow)
+    return components.keep()
 
 
-class Fork:
-    """A forked child."""
+class Components:
+    """Forked children by name. One that ends by itself is begun again, unless it is young.
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    Whatever ended it, nobody is there at night to start a scheduler, and a day would wait for ever.
+    What ends within seconds of its start is broken.
+    """
 
-    def wait(self) -> int:
-        """Return its exit code when it ends."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+    def __init__(self) -> None:
+        self._living: dict[int, tuple[str, Callable[[], None], float]] = {}
+        self._is_ending = False
 
-    def terminate(self) -> None:
-        """Ask it to end."""
-        os.kill(self.pid, signal.SIGTERM)
+    def begin(self, name: str, work: Callable[[], None]) -> None:
+        """Fork a child that does the work, unless all were asked to end."""
+        if not self._is_ending:
+            self._living[_forked(work)] = (name, work, time.monotonic())
+
+    def keep(self) -> int:
+        """Return when all have ended: 0 if they were asked to, 1 if one could not stay alive."""
+        code = 0
+        while self._living:
+            pid, status = os.wait()
+            if pid not in self._living:
+                continue
+            name, work, since = self._living.pop(pid)
+            if self._is_ending:
+                continue
+            age = time.monotonic() - since
+            print(f"{name} ended after {age:.0f} s with {_exit_code(status)}", flush=True)
+            if age < YOUNG_SECONDS:
+                code = 1
+                self.end()
+            else:
+                self.begin(name, work)
+        return code
+
+    def end(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        """Ask all to end."""
+        self._is_ending = True
+        for pid in self._living:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
 
-def _in_fork(work: Callable[[], None]) -> Fork:
+def _forked(work: Callable[[], None]) -> int:
+    """Return the number of a child that does the work and ends."""
     pid = os.fork()
     if pid:
-        return Fork(pid)
+        return pid
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     code = 1
     try:
         work()
@@ -234,6 +271,10 @@ def _in_fork(work: Callable[[], None]) -> Fork:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _exit_code(status: int) -> int:
+    return os.waitstatus_to_exitcode(status)
 
 
 def _component(name: str) -> Callable[[], None]:
@@ -278,17 +319,6 @@ def _mlflow() -> None:
     words += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db"]
     words += ["--artifacts-destination", (home / "mlartifacts").as_uri()]
     cli(words)
-
-
-def _end_all(children: list[Fork]) -> Callable[..., None]:
-    def end(number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        for child in children:
-            try:
-                child.terminate()
-            except ProcessLookupError:
-                continue
-
-    return end
 
 
 def _redirect_output(path: Path) -> None:

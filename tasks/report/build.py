@@ -9,17 +9,16 @@ from typing import Any
 import polars as pl
 
 from tasks import status
+from tasks.candidates.sources import degraded
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.ledger import days_between
 from tasks.lake.tables import (
-    AUDIENCE_DECISIONS,
     CANDIDATE_METRICS,
     DATA_CHECKS,
     EVENTS,
     FACET_WEIGHTS,
     GATE_DECISIONS,
-    MAILING_EFFECTS,
     RANKER_METRICS,
     RANKING_DAYS,
     SET_ASIDE_EVENTS,
@@ -32,8 +31,7 @@ from tasks.report.days import days_headline, days_section
 from tasks.report.facets import facets_headline, facets_section
 from tasks.report.gaps import Gap, Rows
 from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
-from tasks.report.mailings import DAYS as MAILING_DAYS
-from tasks.report.mailings import mailing_sections
+from tasks.report.mailings import mailing_sections, recent_mailings
 from tasks.report.page import Page, Section
 from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_sections
 from tasks.report.received import (
@@ -79,16 +77,17 @@ def build(
     lake = Lake(settings)
     found = status.statuses(lake, days_between(day - timedelta(days=days - 1), day))
     rows = {table.name: rows_of(lake, table, day) for table in READ}
+    lacking = degraded(lake, day)
     counts = lake.read_window(DATA_CHECKS, day, Window(days, optional=True))
     sections = (
         runs_section(airflow_runs(runs)) if runs else writes_section(found.filter(day=day)),
-        *_results(rows),
-        *_mailings(lake, day),
+        *_results(rows, rows_of(lake, THRESHOLD_CARDS, day - timedelta(days=1)), lacking),
+        *mailing_sections(*recent_mailings(lake, day)),
         *_received(day, rows, counts, settings),
         volume_section(found),
         days_section(found),
     )
-    return Page(day, _headline(rows, found), sections)
+    return Page(day, (*lacking, *_headline(rows, found)), sections)
 
 
 def _asked_for(day: date, runs: Sequence[Mapping[str, Any]]) -> int:
@@ -122,20 +121,16 @@ def _headline(rows: Mapping[str, Rows], found: pl.DataFrame) -> tuple[str, ...]:
     return tuple(line for line in said if line)
 
 
-def _results(rows: Mapping[str, Rows]) -> tuple[Section, ...]:
+def _results(
+    rows: Mapping[str, Rows], cards_before: Rows, lacking: tuple[str, ...]
+) -> tuple[Section, ...]:
     return (
         facets_section(rows[FACET_WEIGHTS.name]),
-        *lookalike_sections(rows[THRESHOLD_CARDS.name]),
-        candidates_section(rows[CANDIDATE_METRICS.name]),
+        *lookalike_sections(rows[THRESHOLD_CARDS.name], cards_before),
+        candidates_section(rows[CANDIDATE_METRICS.name], lacking),
         *ranker_sections(rows[RANKER_METRICS.name], rows[RANKING_DAYS.name]),
         gate_section(rows[GATE_DECISIONS.name]),
     )
-
-
-def _mailings(lake: Lake, day: date) -> tuple[Section, ...]:
-    window = Window(MAILING_DAYS, optional=True)
-    tables = (AUDIENCE_DECISIONS, MAILING_EFFECTS)
-    return mailing_sections(*(lake.read_window(table, day, window) for table in tables))
 
 
 def _received(

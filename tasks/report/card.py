@@ -21,6 +21,7 @@ def card_page(
     card: pl.DataFrame,
     profiles: pl.DataFrame,
     overlaps: pl.DataFrame,
+    mailings: tuple[Section, ...],
 ) -> Page:
     """Return the page of one segment's card.
 
@@ -30,19 +31,21 @@ def card_page(
         card: its THRESHOLD_CARDS rows.
         profiles: its AUDIENCE_PROFILES rows.
         overlaps: the AUDIENCE_OVERLAPS rows of the day.
+        mailings: what earlier mailings to this segment brought.
     """
     first = card.row(0, named=True)
     subject = f"Audience {segment.name}"
     if first["verdict"] != "ok":
         why = str(first["reason"])
         refused = Section("No threshold", notes=(f"{why[:1].upper()}{why[1:]}.",))
-        return Page(day, (_asked(segment), *_refusal(first)), (refused,), subject)
+        return Page(day, (_asked(segment), *_refusal(first)), (refused, *mailings), subject)
     sections = (
         _thresholds(card),
         *_rule(segment, card),
         *_trait(card),
         *(_profile(name, profiles) for name in SUGGESTED if name in profiles["suggestion"]),
         _overlap(overlaps.filter(pl.col(c.LOOKALIKE_SEGMENT) == segment.name)),
+        *mailings,
         _assumptions(segment, first),
     )
     headline = (_asked(segment), *_suggestions(card), _order(first))
@@ -78,24 +81,25 @@ def _order(first: dict[str, float]) -> str:
     )
 
 
-def _told(value: float | None, form: str) -> str:
+def told(value: float | None, form: str) -> str:
+    """Return a number; nothing where it is not known."""
     return NOTHING if value is None else format(value, form)
 
 
-def _with_bounds(row: dict[str, float | None], name: str, value: str, form: str) -> str:
+def with_bounds(row: dict[str, float | None], name: str, value: str, form: str) -> str:
     """Return a number with its interval; nothing where nobody was as probable back then."""
     if row[value] is None:
         return NOTHING
-    low, high = (_told(row[f"{name}_{side}"], form) for side in ("low", "high"))
-    return f"{_told(row[value], form)} [{low}, {high}]"
+    low, high = (told(row[f"{name}_{side}"], form) for side in ("low", "high"))
+    return f"{told(row[value], form)} [{low}, {high}]"
 
 
 def _between(row: dict[str, float | None], name: str, value: str) -> str:
-    return _with_bounds(row, name, value, ",.0f")
+    return with_bounds(row, name, value, ",.0f")
 
 
 def _percent(row: dict[str, float | None], name: str) -> str:
-    return _with_bounds(row, name, name, ".1%")
+    return with_bounds(row, name, name, ".1%")
 
 
 def _thresholds(card: pl.DataFrame) -> Section:
@@ -106,10 +110,10 @@ def _thresholds(card: pl.DataFrame) -> Section:
             "people": row["audience_size"],
             "": row["suggestion"] or "",
             "do it": _percent(row, "precision"),
-            "of all": _told(row["recall"], ".1%"),
-            "lift": _told(row["lift"], ".2f"),
+            "of all": _percent(row, "recall"),
+            "lift": with_bounds(row, "lift", "lift", ".2f"),
             "expected": _between(row, "expected", "expected_buyers"),
-            **({"price of one": _with_bounds(row, COST, COST, ",.2f")} if priced else {}),
+            **({"price of one": with_bounds(row, COST, COST, ",.2f")} if priced else {}),
         }
         for row in card.sort("audience_size").iter_rows(named=True)
     ]
@@ -126,20 +130,18 @@ def _rule(segment: Segment, card: pl.DataFrame) -> tuple[Section, ...]:
     title = "Beside the simple rule"
     if segment.rule is None:
         return ()
-    if row["rule_size"] is None:
-        return (Section(title, notes=(f"Nobody {segment.rule}.",)),)
+    reached = ("rule", "rule_matched")
     table = pl.DataFrame(
         {
             "audience": [str(segment.rule), "as many of the most probable"],
             "people today": [row["rule_size"]] * 2,
-            "did it on the later window": [
-                _percent(row, "rule_precision"),
-                f"{row['rule_matched_precision']:.1%}",
-            ],
-            "of all who did": [f"{row['rule_recall']:.1%}", NOTHING],
+            "did it on the later window": [_percent(row, f"{of}_precision") for of in reached],
+            "of all who did": [told(row[f"{of}_recall"], ".1%") for of in reached],
         }
     )
-    return (Section(title, table),)
+    nobody = f"Nobody on the later window {segment.rule}: what it is worth is not known."
+    notes = (nobody,) if row["rule_precision"] is None else ()
+    return (Section(title, table, notes=notes),)
 
 
 def _trait(card: pl.DataFrame) -> tuple[Section, ...]:
@@ -165,7 +167,10 @@ def _profile(name: str, profiles: pl.DataFrame) -> Section:
         ),
         pl.Series("times", [f"{ratio:.1f}" for ratio in mine["ratio"]], dtype=pl.String),
     )
-    note = "Shares of what people looked at; for activity, orders and recency shares of people."
+    note = (
+        "Shares of what people looked at, who looked a lot counting somewhat more; for activity,"
+        " orders and recency shares of people."
+    )
     return Section(f"Who they are ({SUGGESTED[name]})", table, notes=(note,))
 
 

@@ -106,7 +106,7 @@ def threshold_card(card: pl.DataFrame) -> Figure:
 
 def bands(places: pl.DataFrame) -> Figure:
     """Draw where in its bands each check lies: `check`, `place` (1 and 2 are edges), `verdict`."""
-    colours = {"ok": ACCENT, "warned": WARM, "broken": ALARM}
+    colours = {"ok": ACCENT, "warned": WARM, "accepted": WARM, "broken": ALARM}
     figure, (axis,) = canvas(row_height(places.height))
     for height, (_, place, verdict) in enumerate(places.iter_rows()):
         axis.plot([place], [height], "o", color=colours[verdict], markersize=6)

@@ -1,4 +1,4 @@
-"""Sections: one threshold card per look-alike segment."""
+"""Sections: look-alikes beside the day before, and one threshold card per segment."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from tasks.report.gaps import Gap, Rows, gap_section
 from tasks.report.page import Section, interval, with_interval
 
 TITLE = "Look-alike threshold cards"
+MOVED = "Look-alikes beside the day before"
+BRIEF = ("verdict", "auc", "base_rate", "sure", "wide")
 CARD = (
     c.THRESHOLD,
     "audience_size",
@@ -25,13 +27,40 @@ WITHOUT_THRESHOLD = {
 }
 
 
-def lookalike_sections(cards: Rows) -> tuple[Section, ...]:
-    """Return one section per segment of THRESHOLD_CARDS rows."""
+def lookalike_sections(cards: Rows, before: Rows) -> tuple[Section, ...]:
+    """Return one section per segment of THRESHOLD_CARDS rows, and how they moved.
+
+    Args:
+        cards: of the page's day.
+        before: of the day before.
+    """
     if isinstance(cards, Gap):
         return (gap_section(TITLE, cards),)
     if cards.is_empty():
         return (Section(TITLE, notes=("No segment has a card for this day.",)),)
-    return tuple(_card(name, card) for name, card in _by_segment(cards))
+    sections = tuple(_card(name, card) for name, card in _by_segment(cards))
+    return sections if isinstance(before, Gap) else (_moved(cards, before), *sections)
+
+
+def _moved(cards: pl.DataFrame, before: pl.DataFrame) -> Section:
+    """Return verdicts, AUC, base rates and sizes of suggestions of both days."""
+    both = _brief(cards).join(
+        _brief(before), on=c.LOOKALIKE_SEGMENT, how="full", coalesce=True, suffix=" before"
+    )
+    pairs = [name for one in BRIEF for name in (one, f"{one} before")]
+    note = "sure, wide: people of the suggested audiences. base_rate: of the later window."
+    return Section(
+        MOVED, both.sort(c.LOOKALIKE_SEGMENT).select(c.LOOKALIKE_SEGMENT, *pairs), notes=(note,)
+    )
+
+
+def _brief(cards: pl.DataFrame) -> pl.DataFrame:
+    sizes = [
+        pl.col("audience_size").filter(pl.col("suggestion") == name).first().alias(name)
+        for name in ("sure", "wide")
+    ]
+    same = pl.col("verdict", "auc", "base_rate").first()
+    return cards.group_by(c.LOOKALIKE_SEGMENT).agg(same, *sizes)
 
 
 def _by_segment(cards: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:

@@ -7,6 +7,8 @@ from datetime import date
 import polars as pl
 
 from tasks import columns as c
+from tasks.lake.lake import Lake, Window
+from tasks.lake.tables import AUDIENCE_DECISIONS, MAILING_EFFECTS
 from tasks.mailings.effect import ALL, COEFFICIENT, REVENUE, SEED
 from tasks.mailings.picture import effect_figure
 from tasks.report.page import Section, interval, with_interval
@@ -16,6 +18,15 @@ DAYS = 60
 SHOWN = 3
 """Mailings of which a page has the picture, the last measured."""
 OWN = (c.LOOKALIKE_SEGMENT, c.MAILING, "audience_day")
+
+
+def recent_mailings(lake: Lake, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return AUDIENCE_DECISIONS and MAILING_EFFECTS rows of the `DAYS` that end on `day`."""
+    window = Window(DAYS, optional=True)
+    decisions, effects = (
+        lake.read_window(table, day, window) for table in (AUDIENCE_DECISIONS, MAILING_EFFECTS)
+    )
+    return decisions, effects
 
 
 def mailing_sections(decisions: pl.DataFrame, effects: pl.DataFrame) -> tuple[Section, ...]:
@@ -57,5 +68,16 @@ def _measured(own: tuple[str, str, date], effects: pl.DataFrame) -> Section:
 
 def _qini(whole: pl.DataFrame) -> str:
     row = whole.filter(pl.col(c.METRIC) == COEFFICIENT).row(0, named=True)
+    if row["effect"] is None:
+        return f"Qini coefficient over the probability: unknown, since {_unknown(row)}."
     known = interval(row["effect"], row[c.LOW], row[c.HIGH])
     return f"Qini coefficient over the probability: {known}; above 0 it finds who is moved."
+
+
+def _unknown(row: dict[str, int]) -> str:
+    """Return why: the coefficient compares two arms, from the first tenth on."""
+    if not row["sent"]:
+        return "nobody was sent the letter"
+    if not row["control"]:
+        return "nobody is control"
+    return f"none of the {row['control']:,} control people is in the most probable tenth"

@@ -5,12 +5,18 @@ from __future__ import annotations
 import polars as pl
 
 from tasks import columns as c
+from tasks.ranker.drift import MOVED, SHIFTED, STEADY, UNKNOWN, by_family, by_feature
 from tasks.report import figures
 from tasks.report.gaps import Gap, Rows, gap_section
 from tasks.report.page import Section, interval, with_interval
 
 TITLE = "Ranker"
 OTHER_TITLE = "Ranker, other measures"
+FAMILY_TITLE = "What the ranker goes by, by family"
+FAMILY_NOTE = "share: of what moves scores (summed |SHAP|), beside the incumbent's; they sum to 1."
+DRIFT_TITLE = "What the ranker goes by"
+LEADING = 8
+"""Features shown however steady they are, the most important."""
 GATE_TITLE = "The gate"
 MAIN = "ndcg@60"
 WHOLE = "all"
@@ -36,7 +42,26 @@ def ranker_sections(metrics: Rows, days: Rows) -> tuple[Section, ...]:
     return (
         Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, (note, *listed)),
         *([Section(OTHER_TITLE, _beside(other, c.METRIC))] if other.height else []),
+        *_drift(metrics),
     )
+
+
+def _drift(metrics: pl.DataFrame) -> tuple[Section, ...]:
+    """Return what the ranker goes by, and how like earlier days the held-out lists are."""
+    found = by_feature(metrics)
+    if found.is_empty():
+        return ()
+    known = found["psi"].count() > 0
+    leads = pl.int_range(pl.len()) < LEADING
+    shown = found.filter(leads | ~pl.col("verdict").is_in(["steady", UNKNOWN]))
+    note = (
+        "share: of what moves scores (summed |SHAP|), beside the incumbent's. psi: how unlike"
+        f" earlier days' whole lists the held-out ones are; to {STEADY} steady, above {SHIFTED}"
+        f" shifted. moved: more than {MOVED} apart from the incumbent."
+    )
+    families = Section(FAMILY_TITLE, by_family(metrics), notes=(FAMILY_NOTE,))
+    absent = "No psi: every day with whole lists was held out, so there is none to compare with."
+    return (families, Section(DRIFT_TITLE, shown, notes=(note, *([] if known else [absent]))))
 
 
 def _unmeasured(days: Rows) -> str:

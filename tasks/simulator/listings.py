@@ -232,10 +232,13 @@ def lists_of_frame(world: World, plan: Requests, frame: pl.DataFrame) -> Lists:
 def refuse_unsold(world: World, plan: Requests, lists: Lists) -> None:
     """Raise ValueError, with count and example, where the shop could not have shown this."""
     is_stocked = world.catalogue.in_stock(plan.day)[lists.item]
+    city = world.customers.city[plan.customer[lists.request]]
+    is_here = (world.catalogue.stocked_cities(plan.day)[lists.item] >> city) & 1
     is_short = np.bincount(lists.request, minlength=len(plan)) <= plan.length
     strange = {
         "an item out of stock": pl.lit(pl.Series(~is_stocked)),
         "more items than asked for": pl.lit(pl.Series(~is_short[lists.request])),
+        "an item that the customer's city lacks": pl.lit(pl.Series(is_here == 0)),
     }
     _refuse(lists_frame(world, plan, lists), strange, "lists show", _SLOT)
 

@@ -73,18 +73,25 @@ def page(seed: int, last_day: date, settings: Settings) -> Page:
     worlds = [lived(parameters, seed, last_day) for parameters in (DEFAULT, world_named(ROUGH))]
     real = real_logs(settings.real_data) if settings.real_data else {}
     rows = {month.name: marginals.table(real, [month.events]) for month in worlds}
-    default = worlds[0]
-    customer = liveliest(default, last_day)
     sections = (
-        tastes_section(default, customer),
-        week_section(default, customer, last_day),
-        list_section(default, customer),
+        *(section for pair in zip(*map(of_customer, worlds), strict=True) for section in pair),
         spread_section(worlds),
         marginals_section(rows, bool(real)),
     )
     digests = ", ".join(f"{month.name} {month.shop.world.parameters.digest}" for month in worlds)
     headline = (f"Seed {seed}, {CUSTOMERS} customers, {ITEMS} items, {DAYS} days: {digests}.",)
     return Page(last_day, headline, sections, subject="The simulated shop")
+
+
+def of_customer(month: Month) -> tuple[Section, ...]:
+    """Return tastes, week and a list of the world's liveliest customer on its last day."""
+    day = month.shop.next_day - timedelta(days=1)
+    customer = liveliest(month, day)
+    return (
+        tastes_section(month, customer),
+        week_section(month, customer, day),
+        list_section(month, customer),
+    )
 
 
 def liveliest(month: Month, day: date) -> str:
@@ -108,7 +115,9 @@ def tastes_section(month: Month, customer: str) -> Section:
     )
     strongest = rows.sort(pl.col("weight").abs(), descending=True).head(TASTES).sort("weight")
     notes = (f"Customer {customer}: taste times mean importance of an attribute, in log-odds.",)
-    return Section("A customer's tastes", figure=tastes_figure(strongest), notes=notes)
+    return Section(
+        f"A customer's tastes ({month.name})", figure=tastes_figure(strongest), notes=notes
+    )
 
 
 def tastes_figure(rows: pl.DataFrame) -> Figure:
@@ -130,7 +139,7 @@ def week_section(month: Month, customer: str, day: date) -> Section:
     table = own.join(facts, on=c.ITEM_ID, how="left").sort(c.TS, descending=True)
     shown = [c.TS, c.EVENT_TYPE, c.CATEGORY, c.BRAND, c.COLOUR, c.PRICE, c.QUERY, c.POSITION]
     told = f"{own.height} views, favourites, carts, orders and returns of {customer} in a week."
-    return Section("Their week", table.head(EVENTS).select(shown), notes=(told,))
+    return Section(f"Their week ({month.name})", table.head(EVENTS).select(shown), notes=(told,))
 
 
 def list_section(month: Month, customer: str) -> Section:
@@ -149,7 +158,9 @@ def list_section(month: Month, customer: str) -> Section:
     notes = (
         "Bars: P(cart | examined); line: P(examined); marked: what was viewed and put in the cart.",
     )
-    return Section("A list and its truth", figure=list_figure(rows, happened), notes=notes)
+    return Section(
+        f"A list and its truth ({month.name})", figure=list_figure(rows, happened), notes=notes
+    )
 
 
 def list_figure(rows: pl.DataFrame, happened: dict[str, list[int]]) -> Figure:
@@ -203,7 +214,7 @@ def marginals_section(rows: dict[str, list[Row]], is_known: bool) -> Section:
                 name: [row.simulated.value * SCALE[row.unit] for row in found]
                 for name, found in rows.items()
             },
-            "default is": [row.verdict for row in first],
+            **{f"{name} is": [row.verdict for row in found] for name, found in rows.items()},
         }
     )
     absent = "No folder of real data is named (VITRINA_REAL_DATA), so there is nothing beside it."

@@ -6,9 +6,9 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,40 @@ class Installation:
         runs = self.airflow.runs([dag_id], [LAST_DAY])
         return next(run for run in runs if run["dag_run_id"] == run_id)
 
+    def unfinished(self, dag_ids: Iterable[str], days: Iterable[date]) -> str:
+        """What every run of the days is at, what components are down, and the scheduler's end."""
+        lines = [f"down: {standalone.unhealthy(self.family)}"]
+        for run in self.airflow.runs(dag_ids, days):
+            lines.append(f"{run['dag_id']} {run['partition_key']} {run['state']}")
+            lines += [
+                f"  {task['task_id']}[{task['map_index']}] {task['state']} try {task['try_number']}"
+                f" since {task['start_date']} pid {task['pid']}"
+                for task in self.airflow.tasks(run)
+                if task["state"] not in ("success", "skipped")
+            ]
+        for log in ("scheduler", "standalone"):
+            path = self.settings.home / "airflow" / "logs" / f"{log}.log"
+            lines += [f"{log}:", *path.read_text(errors="replace").splitlines()[-40:]]
+        return "\n".join(lines)
+
     def alerts_of(self, dag_id: str, day: str = str(LAST_DAY)) -> list[Alert]:
         # Not those of the newest real day, which the schedule runs without a delivery.
         return [alert for alert in self.alerts if (alert["dag"], alert["day"]) == (dag_id, day)]
 
 
-def eventually(found: Callable[[], Any], what: str, seconds: float = 240) -> Any:  # noqa: ANN401
-    """Return what is found within the seconds, asked for twice a second."""
+def eventually(
+    found: Callable[[], Any],
+    what: str,
+    seconds: float = 240,
+    instead: Callable[[], object] = lambda: "nothing more is known",
+) -> Any:  # noqa: ANN401
+    """Return what is found within the seconds, asked for twice a second; else tell `instead`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer := found():
             return answer
         time.sleep(0.5)
-    pytest.fail(f"waited {seconds:.0f} s for {what}")
+    pytest.fail(f"waited {seconds:.0f} s for {what}; {instead()}")
 
 
 @pytest.fixture(scope="session")

@@ -249,12 +249,18 @@ def test_followers_have_the_root_s_day(
     assert kinds == {ROOT_DAG: "manual"} | dict.fromkeys(FOLLOWERS, "asset_triggered")
 
 
+@pytest.mark.parametrize(
+    ("dag", "key"), [("train_candidates", "popular"), ("score_lookalikes", "bag_buyers")]
+)
 def test_mapped_tasks_are_named(
-    installation: Installation, mended: tuple[dict[str, Written], dict[str, Record]]
+    installation: Installation,
+    mended: tuple[dict[str, Written], dict[str, Record]],
+    dag: str,
+    key: str,
 ) -> None:
-    tasks = installation.airflow.tasks(mended[1]["train_candidates"])
+    tasks = installation.airflow.tasks(mended[1][dag])
     names = {task["rendered_map_index"] for task in tasks if task["map_index"] >= 0}
-    assert "popular" in names
+    assert key in names
     assert None not in names
 
 
@@ -436,6 +442,9 @@ def test_a_day_whose_second_event_is_absent_is_half_pending(
     alone = [SimpleNamespace(**vars(event) | {"created_dagruns": []}) for event in facets]
     (found,) = half_pending({"facets": alone, "candidates": []})
     assert (found.day, found.came, found.absent) == (str(LAST_DAY), ("facets",), ("candidates",))
+    idle = [SimpleNamespace(**vars(event) | {"created_dagruns": []}) for event in candidates]
+    (found,) = half_pending({"facets": alone, "candidates": idle})
+    assert (found.came, found.absent) == (("facets", "candidates"), ())
 
 
 def test_everything_listens_on_this_machine_only(installation: Installation) -> None:
@@ -463,3 +472,17 @@ def test_no_failure_was_alerted_twice(installation: Installation) -> None:
     tries = [(alert["log_url"], alert["error"]) for alert in installation.alerts]
     assert len(tries) == len(set(tries))
     assert len(installation.alerts_of("sleeper")) == 2
+
+
+def test_a_killed_scheduler_is_begun_again_and_starts_what_is_triggered(
+    installation: Installation,
+) -> None:
+    def schedulers() -> list[psutil.Process]:
+        children = psutil.Process(installation.family.pid).children()
+        return [child for child in children if "airflow scheduler" in child.cmdline()]
+
+    (killed,) = schedulers()
+    killed.kill()
+    eventually(lambda: [one.pid for one in schedulers()] not in ([], [killed.pid]), "the next one")
+    run = trigger(installation, "sleeper")
+    assert eventually(lambda: _asleep(installation, run, set()), "its task to sleep")

@@ -19,6 +19,7 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -59,7 +60,7 @@ from tasks.simulator.policies import Morning, morning, shelves  # noqa: E402
 from tasks.simulator.shop import Shop  # noqa: E402
 from tasks.simulator.truth import STATE  # noqa: E402
 from tasks.steps import run_dag  # noqa: E402
-from tests.benchmarks.measure import Bench, asked  # noqa: E402
+from tests.benchmarks.measure import Bench, asked, identity  # noqa: E402
 
 FIRST_DAY = date(2026, 9, 1)
 CUSTOMERS, ITEMS = 4_000, 1_000
@@ -73,10 +74,11 @@ ORDERS = {
 }
 ARMS = (ALONE, BOOST)
 OUTCOMES = (c.VIEW, c.CART, c.ORDER)
-INGEST = (("build_features", "ingest"),)
-SCORES = (("build_features", "count_interactions"), ("build_features", "rank_segments"))
-PREFERENCES = (("compute_facet_weights", "write_user_facets"),)
-WEIGHTS = (("compute_facet_weights", "fit_facet_weights"),)
+Steps = tuple[tuple[str, str | None], ...]
+INGEST: Steps = (("build_features", "ingest"),)
+SCORES: Steps = (("build_features", "count_interactions"), ("build_features", "rank_segments"))
+PREFERENCES: Steps = (("compute_facet_weights", "write_user_facets"),)
+WEIGHTS: Steps = (("compute_facet_weights", "fit_facet_weights"),)
 WEEK = 7
 CARRIED = (USER_SEGMENTS, SEGMENT_SCORES, FACET_WEIGHTS)
 GAIN = "p_cart_if_examined"
@@ -96,11 +98,13 @@ class Lists:
     report: pl.DataFrame
 
 
-def opened(settings: Settings, world: str, seed: int) -> Shop:
+def opened(
+    settings: Settings, world: str, seed: int, customers: int = CUSTOMERS, items: int = ITEMS
+) -> Shop:
     """Return a shop after its weeks under its own order, learnt by the chain's steps."""
     truth, told = settings.home / "truth", world_named(world)
     simulate(
-        settings.landing, truth, FIRST_DAY, LEARNT_DAYS, CUSTOMERS, ITEMS, seed, parameters=told
+        settings.landing, truth, FIRST_DAY, LEARNT_DAYS, customers, items, seed, parameters=told
     )
     days = [FIRST_DAY + timedelta(days=number) for number in range(LEARNT_DAYS)]
     for day in days:
@@ -109,10 +113,10 @@ def opened(settings: Settings, world: str, seed: int) -> Shop:
     for day in days[-settings.facets.fit_days - 1 :]:
         learn(day, settings, SCORES + PREFERENCES)
     learn(days[-1], settings, WEIGHTS)
-    return Shop.opened(seed, FIRST_DAY, CUSTOMERS, ITEMS, told).resumed(truth / STATE)
+    return Shop.opened(seed, FIRST_DAY, customers, items, told).resumed(truth / STATE)
 
 
-def learn(day: date, settings: Settings, steps: tuple[tuple[str, str], ...]) -> None:
+def learn(day: date, settings: Settings, steps: Steps) -> None:
     """Run steps of the chain for a day."""
     for dag, step in steps:
         run_dag(dag, day, settings, step)
@@ -170,19 +174,29 @@ def shown(lists: Lists) -> pl.DataFrame:
     )
 
 
-def lived(shop: Shop, options: Boost | None, settings: Settings) -> pl.DataFrame:
+Fill = Callable[[Known, Morning, Settings], pl.DataFrame]
+"""Returns `listing_id, position, item_id` of a morning's requests."""
+
+
+def ordered_by(options: Boost | None) -> Fill:
+    """Return what fills the lists by the segment ranking, boosted or alone."""
+    return lambda known, today, settings: shown(lists_of(known, today, options))
+
+
+def lived(
+    shop: Shop, fill: Fill, settings: Settings, nightly: Steps = PREFERENCES, weekly: Steps = SCORES
+) -> pl.DataFrame:
     """Return the events of an arm's days; it learns from its own days in a lake of its own."""
     own, events = shop.copy(), []
     for number in range(1, DAYS + 1):
         day = own.next_day
         today = morning(own, pl.DataFrame(schema=SCHEMA))
         known = known_on(Lake(settings), day - timedelta(days=1), settings)
-        events.append(own.live_day(day, shown(lists_of(known, today, options))))
+        events.append(own.live_day(day, fill(known, today, settings)))
         log.info("%s: day %d of %d", day, number, DAYS)
         if number < DAYS:
             land(own, day, events[-1], settings)
-            scores = SCORES if number % WEEK == 0 else ()
-            learn(day, settings, INGEST + scores + PREFERENCES)
+            learn(day, settings, INGEST + (weekly if number % WEEK == 0 else ()) + nightly)
             carry_on(day, settings)
     return pl.concat(events)
 
@@ -203,7 +217,7 @@ def land(shop: Shop, day: date, events: pl.DataFrame, settings: Settings) -> Non
         "item_attributes": attributes_frame(shop.world.catalogue, day),
         "customers": customers_frame(shop.world.customers, day),
     }
-    write_landing_day(settings.landing, day, frames, "simulator")
+    write_landing_day(settings.landing, day, frames, "simulator", identity(shop.world.parameters))
 
 
 def first_morning(shop: Shop, settings: Settings) -> tuple[pl.DataFrame, dict[str, float]]:
@@ -243,7 +257,7 @@ def outcomes(shop: Shop, settings: Settings) -> pl.DataFrame:
         own = settings.model_copy(update={"home": home})
         for part in ("landing", "lake"):
             shutil.copytree(settings.home / part, home / part)
-        events = lived(shop, ORDERS[arm], own).join(groups, on=c.ITEM_ID)
+        events = lived(shop, ordered_by(ORDERS[arm]), own).join(groups, on=c.ITEM_ID)
         rows = rows.join(counted(events, arm), on=c.USER_ID, how="left")
         shutil.rmtree(home)
     return rows.fill_null(0.0)

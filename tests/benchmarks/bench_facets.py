@@ -39,6 +39,7 @@ from tasks.facets.weights import choice_rows, facet_weights  # noqa: E402
 from tasks.seeds import seed_of  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.attributes import SEASON  # noqa: E402
+from tasks.simulator.measures import wilson  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
 from tests.benchmarks.facet_truth import (  # noqa: E402
     LAST_DAY,
@@ -152,18 +153,23 @@ def spearman(rows: pl.DataFrame, one: str = "true", two: str = "found_coefficien
 
 
 def counting(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the attributes that count: above 10% of their group's largest true importance."""
+    """Return the attributes that count: above 10% of their group's largest true importance.
+
+    One that the method could not estimate is found to count nothing.
+    """
     largest = pl.col("true").max().over("seed", "tastes", "method", c.CATEGORY_GROUP)
-    return rows.filter(
-        pl.col("true") > COUNTS_FROM * largest, pl.col("found_coefficient").is_not_null()
-    )
+    rows = rows.with_columns(pl.col("found_coefficient").is_not_null().alias("is_estimated"))
+    counted = rows.filter(pl.col("true") > COUNTS_FROM * largest)
+    return counted.with_columns(pl.col("found_coefficient").fill_null(0.0))
 
 
 def note(bench: Bench, world: str, rows: pl.DataFrame) -> None:
     """Record a world's figures over all seeds."""
     for (tastes, method), mine in rows.group_by("tastes", "method", maintain_order=True):
         name = f"{world}/{tastes}/{method}"
-        bench.note(**{f"{name}/spearman": _spearmans(counting(mine))})
+        known = counting(mine)
+        told = f"{known['is_estimated'].sum()} of {known.height} estimated"
+        bench.note(**{f"{name}/spearman": f"{_spearmans(known)}, {told}"})
         silent = mine.filter(pl.col("true").fill_null(0.0) == 0, pl.col(FOUND[0]).is_not_null())
         proxy = (pl.col("r_truth").abs() >= PROXY) | (pl.col(c.ATTRIBUTE) == SEASON)
         for kind, part in (("none", silent.filter(~proxy)), ("proxy", silent.filter(proxy))):
@@ -188,8 +194,9 @@ def _coverage(rows: pl.DataFrame) -> str:
         return "no trial"
     low, high = rows["found_low"], rows["found_high"]
     above, below = int((low > 0).sum()), int((high < 0).sum())
-    covers = 1 - (above + below) / rows.height
-    return f"{covers:.3f} of {rows.height}, {above} above, {below} below"
+    covers = wilson(rows.height - above - below, rows.height)
+    told = f"{covers.value:.3f} [{covers.low:.3f}, {covers.high:.3f}] of {rows.height}"
+    return f"{told}, {above} above, {below} below"
 
 
 def note_reliability(bench: Bench, world: str, rows: pl.DataFrame) -> None:

@@ -2,8 +2,8 @@
 
 For each of --millions a shop of 30 days is simulated and taken in; then its last day is built as a
 process of its own: ingest, counters, segment scores. The largest is built on Spark too, the same
-SQL with two threads and as much memory. --keep FOLDER keeps the shops and uses them again,
---spark-millions 0 leaves Spark out.
+SQL with two threads and as much memory; `parts_unlike` names what has other rows there. --keep
+FOLDER keeps the shops and uses them again, --spark-millions 0 leaves Spark out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT)]
 
 from tasks.build_features import ingest  # noqa: E402
 from tasks.lake.lake import Lake  # noqa: E402
-from tasks.lake.tables import DAILY_ACTS, EVENTS  # noqa: E402
+from tasks.lake.tables import DAILY_ACTS, EVENTS, TABLES  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.delivery import simulate  # noqa: E402
 from tasks.simulator.parameters import Parameters, world_named  # noqa: E402
@@ -86,8 +86,24 @@ def compare(bench: Bench, folder: Path, millions: float, wanted: argparse.Namesp
     bench.note(**{f"{millions:g}M/events": events})
     on_duckdb = note(bench, f"{millions:g}M/duckdb", built(settings, "duckdb"), events)
     if millions in wanted.spark_millions:
+        rows = hashes(settings)
         on_spark = note(bench, f"{millions:g}M/spark", built(settings, "spark"), events)
         bench.note(**{f"{millions:g}M/spark_to_duckdb": round(on_spark / on_duckdb, 2)})
+        unlike = sorted(part for part, told in hashes(settings).items() if rows[part] != told)
+        bench.note(**{f"{millions:g}M/parts": len(rows)})
+        bench.note(**{f"{millions:g}M/parts_unlike": " ".join(unlike)})
+
+
+def hashes(settings: Settings) -> dict[str, str]:
+    """Return the hash of the rows of every part of the day that was built."""
+    ledger = Lake(settings).ledger
+    written = [table for table in TABLES.values() if table.written_by.startswith("build_features.")]
+    return {
+        f"{table.name}/{part}": record.row_hash
+        for table in written
+        for (day, part), record in ledger.written(table).items()
+        if day == LAST_DAY
+    }
 
 
 def main() -> None:

@@ -2,9 +2,10 @@
 
 For each of --seeds and --worlds a shop lives two weeks; then, every second day, an audience is
 drawn from its customers, a third of it is control by the mailing's own hash, and the letter goes to
-the rest. The truth is what no shop can know: the same days lived with a letter to everybody of the
-audience and with none at all, same customers, same draws. Beside how often each metric's 95%
-interval holds it: the mean width, and how far the mean estimate lies from the mean truth.
+the rest. What each did is told by the SQL of `measure_mailing`. The truth is what no shop can know:
+the same days lived with a letter to everybody of the audience and with none at all, same customers,
+same draws. Beside how often each metric's 95% interval holds it, the Qini coefficient's among them:
+the mean width, and how far the mean estimate lies from the mean truth.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
@@ -23,8 +24,19 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from tasks import columns as c  # noqa: E402
-from tasks.mailings.audience import SENT, Audience, Choice, chosen  # noqa: E402
-from tasks.mailings.effect import BUYERS, ORDERS, REVENUE, SEED, effects  # noqa: E402
+from tasks.lake import engines  # noqa: E402
+from tasks.mailings.audience import CONTROL, SENT, Audience, Choice, chosen  # noqa: E402
+from tasks.mailings.effect import (  # noqa: E402
+    ALL,
+    BUYERS,
+    COEFFICIENT,
+    ORDERS,
+    REVENUE,
+    SEED,
+    effects,
+)
+from tasks.measure_mailing import outcomes  # noqa: E402
+from tasks.settings import Settings  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
 from tasks.simulator.shop import Shop  # noqa: E402
 from tests.benchmarks.measure import Bench, asked  # noqa: E402
@@ -35,7 +47,9 @@ CUSTOMERS, ITEMS = 1_200, 400
 WARM_DAYS, HORIZON, EVERY = 14, 4, 2
 MAILINGS = 20
 SIZE, CONTROL_SHARE = 600, 1 / 3
-METRICS = (SEED, BUYERS, ORDERS, REVENUE)
+METRICS = (SEED, BUYERS, ORDERS, REVENUE, COEFFICIENT)
+SETTINGS = Settings()
+BOOTSTRAPS = SETTINGS.mailings.bootstraps
 
 
 class Judged(NamedTuple):
@@ -53,27 +67,21 @@ class Judged(NamedTuple):
         return self.low <= self.truth <= self.high
 
 
-def lived(shop: Shop, letters: pl.DataFrame | None) -> pl.DataFrame:
-    """Return what each customer did in the days after the letters; the shop stays as it is."""
-    branch, events = shop.copy(), []
+def lived(shop: Shop, audience: pl.DataFrame, letters: pl.DataFrame | None) -> pl.DataFrame:
+    """Return the audience with what each did in the days after the letters; the shop stays."""
+    branch, first, events = shop.copy(), shop.next_day, []
     for age in range(HORIZON):
         lists = branch.present_lists(branch.next_day)
         events.append(branch.live_day(branch.next_day, lists, letters if age == 0 else None))
-    return outcomes(pl.concat(events), shop)
+    return did(audience, pl.concat(events), first)
 
 
-def outcomes(events: pl.DataFrame, shop: Shop) -> pl.DataFrame:
-    """Return `user_id, seed_thing, orders, revenue` of every customer; the seed thing is a cart."""
-    kind, spent = pl.col(c.EVENT_TYPE), pl.col(c.PRICE) * pl.col(c.QUANTITY)
-    did = events.group_by(c.USER_ID).agg(
-        (kind == c.CART).any().alias(SEED),
-        (kind == c.ORDER).sum().cast(pl.Int64).alias(ORDERS),
-        spent.filter(kind == c.ORDER).sum().cast(pl.Int64).alias(REVENUE),
-    )
-    everybody = pl.DataFrame({c.USER_ID: shop.world.customers.ids})
-    return everybody.join(did, on=c.USER_ID, how="left").with_columns(
-        pl.col(SEED).fill_null(False), pl.col(ORDERS, REVENUE).fill_null(0)
-    )
+def did(audience: pl.DataFrame, events: pl.DataFrame, first: date) -> pl.DataFrame:
+    """Return the audience with its outcomes by the task's own SQL; the seed thing is a cart."""
+    days = {"first": first, "last": first + timedelta(days=HORIZON - 1)}
+    carts = events.filter(pl.col(c.EVENT_TYPE) == c.CART)[c.USER_ID]
+    text = engines.sql_text("mailing_outcomes")
+    return outcomes(audience, carts, engines.select(text, {"events": events}, days, SETTINGS))
 
 
 def drawn(shop: Shop, name: str, past: pl.DataFrame) -> Audience:
@@ -92,22 +100,24 @@ def drawn(shop: Shop, name: str, past: pl.DataFrame) -> Audience:
 def judged(shop: Shop, audience: Audience) -> Iterator[Judged]:
     """Yield each metric of one mailing."""
     people = audience.people
+    everybody = people.select(c.USER_ID)
     sent = people.filter(pl.col(c.ROLE) == SENT).select(c.USER_ID)
-    seen = people.join(lived(shop, sent), on=c.USER_ID)
-    everybody, nobody = lived(shop, people.select(c.USER_ID)), lived(shop, None)
-    found = effects(seen, bootstraps=100, seed=0).filter(pl.col("cut") == "all")
-    both = people.join(everybody, on=c.USER_ID).join(nobody, on=c.USER_ID, suffix="_unwritten")
+    # The truth: everybody in both arms at once.
+    written, unwritten = lived(shop, people, everybody), lived(shop, people, None)
+    both = pl.concat(
+        arm.with_columns(pl.lit(role).alias(c.ROLE))
+        for role, arm in ((SENT, written), (CONTROL, unwritten))
+    )
+    truth, found = of_metric(both, bootstraps=1), of_metric(lived(shop, people, sent), BOOTSTRAPS)
     for metric in METRICS:
-        row = found.filter(pl.col(c.METRIC) == metric).row(0, named=True)
-        yield Judged(metric, truth_of(both, metric), row["effect"], row[c.LOW], row[c.HIGH])
+        row = found[metric]
+        yield Judged(metric, truth[metric]["effect"], row["effect"], row[c.LOW], row[c.HIGH])
 
 
-def truth_of(both: pl.DataFrame, metric: str) -> float:
-    """Return the mean rise of a metric over the audience, had everybody been written to."""
-    name = ORDERS if metric == BUYERS else metric
-    arms = both.select(pl.col(name).alias("sent"), pl.col(f"{name}_unwritten").alias("unsent"))
-    means = (arms > 0 if metric in (SEED, BUYERS) else arms).cast(pl.Float64).mean()
-    return float(means["sent"][0] - means["unsent"][0])
+def of_metric(people: pl.DataFrame, bootstraps: int) -> dict[str, dict[str, float]]:
+    """Return the row of each metric over the whole audience, as `measure_mailing` makes it."""
+    rows = effects(people, bootstraps, seed=0).filter(pl.col("cut") == ALL)
+    return {row[c.METRIC]: row for row in rows.iter_rows(named=True)}
 
 
 def mailings(world: str, seed: int) -> Iterator[Judged]:

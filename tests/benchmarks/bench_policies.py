@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT)]
 
 from tasks import columns as c  # noqa: E402
 from tasks.candidates.ease import Ease  # noqa: E402
-from tasks.candidates.generator import Known  # noqa: E402
+from tasks.candidates.generator import Known, Run  # noqa: E402
 from tasks.candidates.interactions import requests_of, weighted  # noqa: E402
 from tasks.ranker.measure import intervals, paired_gains  # noqa: E402
 from tasks.settings import Settings  # noqa: E402
@@ -53,7 +53,8 @@ def ease(known: Morning, settings: Settings) -> Policy:
     options = settings.candidates
     events = weighted(known.events.with_columns(pl.col(c.TS).dt.date().alias(c.DT)), options)
     users = known.requests.select(c.USER_ID, c.CITY).unique(c.USER_ID).sort(c.USER_ID)
-    model = Ease.fit(Known(known.day, events, known.items, users), options, 0, settings.threads)
+    then = Known(known.day, events, known.items, users)
+    model = Ease.fit(then, options, Run(0, settings.threads))
 
     def score(today: Morning, rows: pl.DataFrame) -> pl.Series:
         seen = weighted(today.events.with_columns(pl.col(c.TS).dt.date().alias(c.DT)), options)

@@ -2,7 +2,8 @@
 
 For each number of users a day of `ACTS` views a user, drawn evenly from some thousand items of 30
 attributes with ten values each, is put into a lake; `write_user_facets` runs in a process of its
-own: rows, seconds, and the most memory that it held. Memory must not follow the number of users.
+own: rows, seconds, and the most memory that it held. The engine may take `VITRINA_MEMORY_GB` (4)
+and spills beyond that; what is written must add nothing that follows the number of users.
 """
 
 from __future__ import annotations

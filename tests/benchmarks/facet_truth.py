@@ -46,6 +46,7 @@ from tasks.simulator.listings import lists_frame, present_lists, shelf
 from tasks.simulator.parameters import world_named
 from tasks.simulator.sessions import requests
 from tasks.simulator.shop import Shop
+from tests.benchmarks.measure import identity
 
 LAST_DAY = date(2026, 9, 30)
 DAYS = 30
@@ -109,7 +110,7 @@ def deliver(shop: Shop, settings: Settings) -> None:
     """Let the shop live its next day, and take in events and the snapshots that are read."""
     day = shop.next_day
     frames, _ = shop.simulate_day(day)
-    write_landing_day(settings.landing, day, frames, source="simulator")
+    write_landing_day(settings.landing, day, frames, "simulator", identity(shop.world.parameters))
     lake, found = Lake(settings), received(settings.landing, day, settings.landing_rules)
     lake.write_day(EVENTS, day, found.judged.events)
     write_daily_counts(day, settings)

@@ -43,6 +43,11 @@ def asked(
     return parser.parse_args()
 
 
+def identity(parameters: Parameters) -> dict[str, str]:
+    """Return what a landing manifest says of the world that a benchmark lives in."""
+    return {"version": parameters.version, "digest": parameters.digest}
+
+
 def only(values: list[T], what: str) -> T:
     """Return the one value that this benchmark can use."""
     if len(values) != 1:

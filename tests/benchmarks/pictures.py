@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +13,9 @@ from tasks.report import figures
 from tasks.settings import Settings
 
 LABELLED = 5
+BARS = "bars: means of the seeds' 95% bounds"
 COLOURS = {"within-listing": figures.ACCENT, "logistic": figures.WARM}
+LINES = (figures.ACCENT, figures.WARM, figures.INK, figures.SOFT)
 
 
 def beside_truth(world: str, rows: pl.DataFrame) -> Path:
@@ -30,7 +34,7 @@ def beside_truth(world: str, rows: pl.DataFrame) -> Path:
         axis.set_title(f"{world}, {tastes} tastes", fontsize=9)
         axis.set_xlabel("true importance", fontsize=9)
         axis.set_ylabel("coefficient x within-listing SD", fontsize=9)
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=8, title_fontsize=7, title=BARS)
     return _written(f"facets-{world}.png", figures.png(figure))
 
 
@@ -42,8 +46,64 @@ def _means(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by(facet).agg(means).sort("true", "facet", descending=[True, False])
 
 
+def week_of_nights(title: str, rows: pl.DataFrame) -> Path:
+    """Draw NDCG by night, a line per order, the gate's decisions above, and return the file.
+
+    `rows`: `day, decision, live, model, value, low, high`.
+    """
+    figure, (axis,) = figures.canvas(3.6)
+    orders = rows.partition_by("model", as_dict=True, maintain_order=True)
+    for (order,), colour in zip(orders, (figures.ACCENT, figures.WARM, figures.SOFT), strict=False):
+        mine = orders[(order,)].sort("day")
+        axis.plot(mine["day"], mine["value"], "o-", color=colour, label=order, ms=4)
+        axis.fill_between(mine["day"], mine["low"], mine["high"], color=colour, alpha=0.15)
+    for day, decision, live in rows.select("day", "decision", "live").unique().iter_rows():
+        top = rows.filter(pl.col("day") == day)["high"].max()
+        axis.annotate(f"{decision}\nlive: {live}", (day, top), (0, 4), fontsize=7, ha="center",
+                      textcoords="offset points")  # fmt: skip
+    axis.set_title(f"{title}: NDCG@60 of held-out lists, night by night", fontsize=9)
+    axis.margins(y=0.25)
+    axis.tick_params(labelsize=7)
+    axis.legend(frameon=False, fontsize=8)
+    return _written(f"nights-{title}.png", figures.png(figure))
+
+
+def curve(title: str, panels: Mapping[str, pl.DataFrame], across: str) -> Path:
+    """Draw lines over a number, a panel per measure, and return the file.
+
+    Args:
+        title: what the figures are of; names the file.
+        panels: by what the vertical axis says: `line, at, value, low, high`, the first line in
+            the accent colour; one of null bounds, a cost, is drawn from zero up.
+        across: what the horizontal axis says.
+    """
+    figure, axes = figures.canvas(3.6, columns=len(panels))
+    for axis, (measure, panel) in zip(axes, panels.items(), strict=True):
+        lines = panel.partition_by("line", as_dict=True, maintain_order=True)
+        for ((line,), rows), colour in zip(lines.items(), LINES, strict=False):
+            points = rows.sort("at")
+            axis.plot(points["at"], points[c.VALUE], "o-", color=colour, label=line, ms=4)
+            bounds = points.drop_nulls([c.LOW, c.HIGH])
+            ends = bounds["at"], bounds[c.LOW], bounds[c.HIGH]
+            axis.fill_between(*ends, color=colour, alpha=0.15)
+            axis.vlines(*ends, color=colour, linewidth=1.2)
+        if panel[c.LOW].is_null().all():
+            axis.set_ylim(bottom=0)
+        axis.set_xticks(panel["at"].unique().sort().to_list())
+        axis.set_xlabel(across, fontsize=9)
+        axis.set_ylabel(measure, fontsize=9)
+        axis.legend(frameon=False, fontsize=8)
+    figure.suptitle(title, fontsize=9)
+    return _written(f"{title}.png", figures.png(figure))
+
+
+def bars(title: str, rows: pl.DataFrame, unit: str) -> Path:
+    """Draw a bar with its interval per row of `line, value, low, high`, and return the file."""
+    return _written(f"{title}.png", figures.png(figures.intervals(rows, "line", unit)))
+
+
 def _written(name: str, content: bytes) -> Path:
-    path = Settings().home / "benchmarks" / name.replace(":", "-").replace(",", "-")
+    path = Settings().home / "benchmarks" / re.sub("[:,/ ]", "-", name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

@@ -33,11 +33,13 @@ GAIN = "p_cart_if_examined"
 CENTRED_LOSS = "QueryRMSE"
 
 
-def groups_with_truth(settings: Settings, world: str, seed: int) -> pl.DataFrame:
+def groups_with_truth(
+    settings: Settings, world: str, seed: int, days: int = DAYS, customers: int = CUSTOMERS
+) -> pl.DataFrame:
     """Simulate a shop and return the last day's ranking groups with the truth of each row."""
-    truth, first = settings.home / "truth", LAST_DAY - timedelta(days=DAYS - 1)
+    truth, first = settings.home / "truth", LAST_DAY - timedelta(days=days - 1)
     told = replace(world_named(world), truth_sample=1.0)
-    simulate(settings.landing, truth, first, DAYS, CUSTOMERS, ITEMS, seed, parameters=told)
+    simulate(settings.landing, truth, first, days, customers, ITEMS, seed, parameters=told)
     load_history(first, LAST_DAY - timedelta(days=1), settings.ranker.listing_days, settings)
     for dag, step in (("build_features", "ingest"), ("retrain_ranker", "build_groups")):
         run_dag(dag, LAST_DAY, settings, step)

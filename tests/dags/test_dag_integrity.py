@@ -16,11 +16,13 @@ from tasks.errors import (
     DataCheckFailed,
     DiskFull,
     InputNotReady,
+    PartsMissing,
     QualityGateFailed,
     WrongAnswer,
 )
-from tasks.lake.contracts import ACCEPTED
+from tasks.lake.contracts import ACCEPTED, Table
 from tasks.lake.tables import TABLES
+from tasks.lookalikes.registry import SEEDS_FOLDER
 from tasks.settings import variables
 from tasks.steps import CHAIN, steps_of
 from tasks.watch_chain import ChainIncomplete
@@ -36,6 +38,7 @@ ERRORS = {
         ContractViolation,
         DataCheckFailed,
         QualityGateFailed,
+        PartsMissing,
         DiskFull,
         WrongAnswer,
         ChainIncomplete,
@@ -158,10 +161,19 @@ class TestEachDagOfTheChain:
         (task,) = (task for task in dags[name].tasks if task.outlets)
         assert set(task.downstream_task_ids) <= {"promote"}
 
+    def test_each_task_of_a_map_carries_the_name_of_its_key(
+        self, name: str, dags: dict[str, Any]
+    ) -> None:
+        for task in dags[name].tasks:
+            if task.is_mapped:
+                (key,) = task.op_kwargs_expand_input.value
+                template = task.partial_kwargs["map_index_template"]
+                assert template == f"{{{{ task.op_kwargs['{key}'] }}}}"
+
     def test_an_empty_map_does_not_skip_the_outlet(self, name: str, dags: dict[str, Any]) -> None:
         for task in dags[name].tasks:
             after_mapped = any(before.is_mapped for before in task.upstream_list)
-            assert (task.trigger_rule.value == "none_failed") == after_mapped
+            assert (task.trigger_rule.value in ("none_failed", "all_done")) == after_mapped
 
     def test_its_runbook_knows_the_errors_of_the_chain(
         self, name: str, dags: dict[str, Any]
@@ -176,6 +188,18 @@ def test_the_ranker_knows_what_a_refusal_means(dags: dict[str, Any]) -> None:
     from vitrina_airflow.runbook import actions
 
     assert QualityGateFailed.__name__ in actions(dags["retrain_ranker"].doc_md)
+
+
+def test_the_look_alikes_runbook_names_the_tables_that_are_read_and_written_and_no_others(
+    dags: dict[str, Any],
+) -> None:
+    from tasks import score_lookalikes
+    from tasks.report import mailings
+
+    head = dags["score_lookalikes"].doc_md.split("- **Users**")[0]
+    told = set(re.findall(r"\b[a-z_]+\b", head)) & set(TABLES)
+    used = [*vars(score_lookalikes).values(), *vars(mailings).values()]
+    assert told == {one.name for one in used if isinstance(one, Table)}
 
 
 def test_where_rows_are_counted_against_other_days_the_runbook_says_how_to_let_them_through(
@@ -203,11 +227,12 @@ def _tasks_paragraph(text: str) -> str:
 
 
 def _identifiers(dags: dict[str, Any]) -> set[str]:
-    """What a runbook may name: DAGs, tasks, tables, columns, params, arguments of a task."""
+    """What a runbook may name: DAGs, tasks, tables, columns, params, arguments, a folder."""
     tasks = {task for dag in dags.values() for task in dag.task_ids}
     columns = {column for table in TABLES.values() for column in table.columns}
     params = {name for dag in dags.values() for name in dag.params}
-    return {*dags, *tasks, *TABLES, *columns, *params, "pool_slots", "execution_timeout"}
+    known = {*dags, *tasks, *TABLES, *columns, *params, SEEDS_FOLDER.name}
+    return known | {"pool_slots", "execution_timeout"}
 
 
 def _as_list(found: Any) -> list[Any]:  # noqa: ANN401

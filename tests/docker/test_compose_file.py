@@ -14,9 +14,10 @@ SECRETS = re.compile(r"PASSWORD|SECRET_KEY|JWT_SECRET|FERNET")
 VARIABLE = re.compile(r"\$\{(\w+)(:?[-?][^}]*)?\}")
 
 
-def variables() -> dict[str, str]:
-    """Each variable of the compose file with what follows its name."""
-    return dict(VARIABLE.findall((DOCKER / "compose.yaml").read_text()))
+def variables() -> dict[str, str | None]:
+    """Each variable of the compose file with what follows its name, nothing if it is passed on."""
+    named = dict(VARIABLE.findall((DOCKER / "compose.yaml").read_text()))
+    return dict.fromkeys(name for name, value in COMPOSE["x-lake"].items() if value is None) | named
 
 
 def example() -> dict[str, str]:
@@ -37,7 +38,7 @@ def test_some_port_is_published() -> None:
 
 
 def test_no_secret_has_a_default() -> None:
-    secrets = {name: rest for name, rest in variables().items() if SECRETS.search(name)}
+    secrets = {name: rest or "" for name, rest in variables().items() if SECRETS.search(name)}
     assert {"POSTGRES_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET"} <= set(secrets)
     assert all(rest.startswith(":?") for rest in secrets.values())
 
@@ -51,7 +52,7 @@ def test_no_secret_is_written_out() -> None:
 
 def test_the_example_names_every_variable_and_gives_no_secret() -> None:
     given = example()
-    required = {name for name, rest in variables().items() if rest.startswith(":?")}
+    required = {name for name, rest in variables().items() if rest and rest.startswith(":?")}
     assert required <= set(given)
     assert set(given) <= set(variables())
     assert all(given[name] == "" for name in required)
@@ -67,6 +68,13 @@ def test_every_airflow_component_runs_with_the_same_keys() -> None:
     )
     for key in keys:
         assert len({one["environment"][key] for one in components}) == 1
+
+
+def test_airflow_and_spark_s_workers_find_a_lake_in_a_bucket() -> None:
+    services = COMPOSE["services"]
+    assert {"VITRINA_LAKE_URL", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"} <= set(COMPOSE["x-lake"])
+    for name in (*(name for name in services if name.startswith("airflow-")), "spark-worker"):
+        assert COMPOSE["x-lake"].items() <= services[name]["environment"].items()
 
 
 def test_the_cluster_has_a_master_and_two_workers() -> None:

@@ -1,4 +1,4 @@
-"""Write the generated tables of README.md: DAGs from their docstrings, settings from `Settings`.
+"""Write README.md's generated tables: DAGs from their docstrings, settings, the ranker's features.
 
 Each table stands between `<!-- begin NAME -->` and `<!-- end NAME -->`.
 """
@@ -65,6 +65,29 @@ def settings_table() -> str:
     return table(["variable", "default", "allowed", "meaning"], rows)
 
 
+def features_table() -> str:
+    """Return one row per family, owner and missing-value rule of the ranker's features."""
+    from tasks.ranker.features import FEATURES
+
+    alike: dict[tuple[str, ...], dict[str, None]] = {}
+    for one in FEATURES:
+        rule = (one.family, one.owner, one.default, one.missing)
+        alike.setdefault(rule, {})[_generators_name(one.name)] = None
+    rows = [
+        [family, ", ".join(f"`{name}`" for name in names), *rule]
+        for (family, *rule), names in alike.items()
+    ]
+    return table(["family", "features", "owner", "default", "where absent"], rows)
+
+
+def _generators_name(feature: str) -> str:
+    from tasks.candidates import GENERATORS
+
+    found = [name for name in GENERATORS if feature.startswith(f"{name}_")]
+    longest = max(found, key=len, default="")
+    return feature.replace(longest, "GENERATOR", 1) if found else feature
+
+
 def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
@@ -93,7 +116,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *cells])
 
 
-GENERATED: dict[str, Callable[[], str]] = {"dags": dag_table, "settings": settings_table}
+GENERATED: dict[str, Callable[[], str]] = {
+    "dags": dag_table,
+    "features": features_table,
+    "settings": settings_table,
+}
 
 
 def filled(readme: str) -> str:

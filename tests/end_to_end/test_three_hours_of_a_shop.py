@@ -13,7 +13,6 @@ import polars as pl
 import pytest
 
 from tasks import status
-from tasks.candidates import GENERATORS
 from tasks.errors import InputNotReady
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
@@ -82,7 +81,7 @@ def test_one_day_gives_events_preferences_and_lists_of_every_generator(
     assert set(events["event_type"]) == {"view", "cart", "order"}
     assert lake.read_day(USER_FACETS, DAY).height > 0
     lists = lake.read_day(CANDIDATES, DAY)
-    assert set(lists["generator"]) == set(GENERATORS)
+    assert set(lists["generator"]) == set(three_hours.candidates.generators)
     assert set(lists["user_id"]) == set(events["user_id"])
 
 

@@ -8,25 +8,33 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 
-from tasks import status
+from tasks import columns as c
+from tasks.__main__ import main
 from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
-from tasks.report.build import build
-from tasks.report.page import html
+from tasks.lake.tables import (
+    AUDIENCES,
+    CUSTOMERS,
+    LOOKALIKE_SCORES,
+    MAILING_EFFECTS,
+    THRESHOLD_CARDS,
+)
+from tasks.lookalikes.registry import segment_of
 from tasks.settings import Mailings, Settings
-from tasks.steps import CHAIN
+from tasks.steps import CHAIN, run_dag
 from tests.conftest import SHOP_DAYS, SHOP_FIRST_DAY, TRUTH_OPENED
 from tests.opened_files import IS_SUPPORTED, watched
+from tests.rows import rows
 
 LAST = SHOP_FIRST_DAY + timedelta(days=SHOP_DAYS - 1)
+SEGMENT = "clothes_buyers"
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 WATCHED_HERE = {"watch_chain", "rollback_ranker", "send_audience", "measure_mailing"}
 
@@ -79,21 +87,72 @@ def test_no_step_of_the_chain_opened_the_truth(loaded: Settings) -> None:
     assert (loaded.home / TRUTH_OPENED).read_text() == ""
 
 
-@needs_inotify
-def test_nothing_outside_the_chain_opens_the_truth(shop: Path, loaded_copy: Settings) -> None:
-    from tasks import measure_mailing, rollback_ranker, send_audience, watch_chain
+def offer(lake: Lake, day: date) -> None:
+    """Offer an audience of everybody who may be written to: so small a shop's own card refuses."""
+    known = lake.read_day(CUSTOMERS, LAST).filter("consent")[c.USER_ID].sort().head(40)
+    scores = [{c.USER_ID: user, "probability": (n + 1) / 41} for n, user in enumerate(known)]
+    lake.write_day(LOOKALIKE_SCORES, day, rows(LOOKALIKE_SCORES, *scores), SEGMENT)
+    card = {"threshold": 0.5, "audience_size": 20, "verdict": "ok", "suggestion": "wide"}
+    lake.write_day(THRESHOLD_CARDS, day, rows(THRESHOLD_CARDS, card), SEGMENT)
 
-    wanted = Mailings(segment="clothes_buyers", mailing="watched", audience_size=5, chosen_by="a")
-    asked = loaded_copy.model_copy(update={"mailings": wanted})
+
+@pytest.fixture
+def within_reach(shop: Path, loaded_copy: Settings) -> Settings:
+    """The shop with its truth where a simulated shop's lies unless told otherwise."""
+    (loaded_copy.home / "truth").symlink_to(shop.parent / "truth")
+    return loaded_copy
+
+
+@needs_inotify
+def test_a_mailing_is_sent_and_measured_without_the_truth(
+    shop: Path, within_reach: Settings
+) -> None:
+    lake, sent = Lake(within_reach), LAST - timedelta(days=segment_of(SEGMENT).horizon_days)
+    offer(lake, sent)
+    chosen_at = datetime(sent.year, sent.month, sent.day, tzinfo=UTC)
+    choice = {"audience_size": 15, "chosen_by": "a", "chosen_at": chosen_at}
+    wanted = Mailings.model_validate({"segment": SEGMENT, "mailing": "watched", **choice})
+    asked = within_reach.model_copy(update={"mailings": wanted})
     with watched(shop.parent / "truth") as opened:
-        with suppress(VitrinaError):
-            watch_chain.judge_day(LAST, loaded_copy)
-        with suppress(VitrinaError):
-            rollback_ranker.roll_back(LAST, loaded_copy)
-        for step in send_audience.STEPS:
-            with suppress(VitrinaError):
-                step.run(LAST, asked)
-        measure_mailing.measure(LAST, loaded_copy)
-        status.statuses(Lake(loaded_copy), [LAST])
-        html(build(LAST, loaded_copy))
+        run_dag("send_audience", sent, asked)
+        run_dag("measure_mailing", LAST, asked)
+    assert opened == set()
+    assert lake.read_day(AUDIENCES, sent).height > 10
+    assert lake.read_day(MAILING_EFFECTS, LAST).height > 0
+
+
+@needs_inotify
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["status", "--from", str(SHOP_FIRST_DAY), "--to", str(LAST)], "one sign per day"),
+        (["report", "--day", str(LAST)], "The same with plots"),
+        (["tune-ranker", "--day", str(LAST), "--tries", "1"], "Judged on the lists of"),
+    ],
+)
+def test_no_command_opens_the_truth(
+    command: list[str],
+    words: str,
+    shop: Path,
+    within_reach: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("VITRINA_HOME", str(within_reach.home))
+    monkeypatch.setenv("VITRINA_LANDING_FOLDER", str(within_reach.landing))
+    monkeypatch.setenv("VITRINA_MLFLOW_URL", "")
+    with watched(shop.parent / "truth") as opened:
+        main(command)
+    assert opened == set()
+    assert words in "".join(capsys.readouterr())
+
+
+@needs_inotify
+def test_neither_the_watch_nor_a_rollback_opens_the_truth(
+    shop: Path, within_reach: Settings
+) -> None:
+    with watched(shop.parent / "truth") as opened:
+        run_dag("watch_chain", LAST, within_reach)
+        with pytest.raises(VitrinaError, match="rollback"):
+            run_dag("rollback_ranker", LAST, within_reach)
     assert opened == set()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +79,54 @@ def test_what_is_shared_can_be_imported() -> None:
 
     names = (*standalone.SHARED_BY_COMPONENTS, *standalone.SHARED_BY_TASKS)
     assert all(importlib.util.find_spec(name) for name in names)
+
+
+KEPT = """
+import os, signal, sys, time
+from pathlib import Path
+from vitrina_airflow import standalone
+
+folder, standalone.YOUNG_SECONDS = Path(sys.argv[1]), float(sys.argv[2])
+
+def lives() -> None:
+    (folder / f"{time.time_ns()}-{os.getpid()}").touch()
+    time.sleep(60)
+
+components = standalone.Components()
+signal.signal(signal.SIGTERM, components.end)
+components.begin("scheduler", lives)
+sys.exit(components.keep())
+"""
+
+
+def kept(folder: Path, young_seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", KEPT, str(folder), str(young_seconds)]
+    paths = {"PYTHONPATH": os.pathsep.join([str(standalone.ROOT), f"{standalone.ROOT}/plugins"])}
+    return subprocess.Popen(command, env=os.environ | paths, stdout=subprocess.PIPE, text=True)
+
+
+def births(folder: Path, count: int) -> list[int]:
+    """Return the process numbers of those that were begun, once there are so many."""
+    deadline = time.monotonic() + 60
+    while len(paths := sorted(folder.iterdir())) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return [int(path.name.partition("-")[2]) for path in paths]
+
+
+def test_a_component_that_dies_is_begun_again_until_it_is_asked_to_end(tmp_path: Path) -> None:
+    parent = kept(tmp_path, young_seconds=0)
+    os.kill(births(tmp_path, 1)[0], signal.SIGKILL)
+    assert len(births(tmp_path, 2)) == 2
+    parent.terminate()
+    said, _ = parent.communicate(timeout=60)
+    assert parent.returncode == 0
+    assert "scheduler ended after 0 s with -9" in said
+
+
+def test_a_component_that_cannot_stay_alive_ends_the_installation(tmp_path: Path) -> None:
+    parent = kept(tmp_path, young_seconds=60)
+    os.kill(births(tmp_path, 1)[0], signal.SIGKILL)
+    parent.communicate(timeout=60)
+    assert parent.returncode == 1
+    assert len(births(tmp_path, 1)) == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from tasks import columns as c
 from tasks.__main__ import main
@@ -185,11 +185,11 @@ def test_a_load_counts_names_and_switches(empty: Engine, caplog: pytest.LogCaptu
     alias = empty.options.alias
     with caplog.at_level(logging.INFO):
         first = load(empty, DAY, FEW)
-    assert first == Loaded(f"{alias}-2026-03-12-001", 9, None)
+    assert first == Loaded(f"{alias}-2026-03-12-001", 9, [])
     assert "5 of 5 (100%), 9 of 9 items" in caplog.text
     second = load(empty, DAY, FEW.head(4))
-    assert second == Loaded(f"{alias}-2026-03-12-002", 4, first.index)
-    assert aliased(empty) == second.index
+    assert second == Loaded(f"{alias}-2026-03-12-002", 4, [first.index])
+    assert aliased(empty) == [second.index]
     assert empty.search(alias, {"query": {"match_all": {}}}).height == 4
 
 
@@ -205,9 +205,9 @@ def test_an_old_index_that_cannot_be_deleted_does_not_undo_the_load(
     through = Engine(empty.options.model_copy(update={"url": gate.url}))
     names = [load(through, DAY, FEW.head(2)).index for _ in range(3)]
     assert indices(empty) == names
-    assert aliased(empty) == names[2]
+    assert aliased(empty) == [names[2]]
     assert "an index of an earlier load stays" in caplog.text
-    assert load(empty, DAY, FEW.head(2)).before == names[2]
+    assert load(empty, DAY, FEW.head(2)).before == [names[2]]
     assert len(indices(empty)) == 2
 
 
@@ -226,7 +226,7 @@ def test_an_item_that_the_engine_refuses_stops_the_load_and_the_alias_stays(empt
     endless = pl.when(pl.int_range(pl.len()) == 6).then(["x" * 40_000]).otherwise("words")
     with pytest.raises(ContractViolation, match=r"refused 1 of 2 items, e\.g\. i00000"):
         load(empty, DAY, FEW.with_columns(endless.alias("words")))
-    assert aliased(empty) == before
+    assert aliased(empty) == [before]
     assert indices(empty) == [before]
 
 
@@ -238,7 +238,7 @@ def test_an_engine_that_dies_in_the_middle_leaves_the_alias_and_the_next_load_ti
     with pytest.raises(InputNotReady, match=r"does not answer POST .*_bulk"):
         load(Engine(empty.options.model_copy(update={"url": gate.url})), DAY, FEW)
     assert gate.bulks == 3
-    assert aliased(empty) == before
+    assert aliased(empty) == [before]
     half = f"{empty.options.alias}-2026-03-12-002"
     assert indices(empty) == [before, half]
     after = load(empty, DAY, FEW).index
@@ -250,15 +250,32 @@ def test_items_that_got_lost_are_missed_by_the_count(empty: Engine, gate: Gate) 
     gate.swallows = 2
     with pytest.raises(ContractViolation, match="9 items were sent, the index holds 7"):
         load(Engine(empty.options.model_copy(update={"url": gate.url})), DAY, FEW)
-    assert aliased(empty) == before
+    assert aliased(empty) == [before]
     assert indices(empty) == [before]
+
+
+def test_another_index_under_the_alias_is_taken_out_by_the_next_load(empty: Engine) -> None:
+    before, alias = load(empty, DAY, FEW).index, empty.options.alias
+    empty.ask("PUT", f"{alias}-by-hand", {"aliases": {alias: {}}})
+    assert aliased(empty) == [before, f"{alias}-by-hand"]
+    after = load(empty, DAY, FEW).index
+    assert aliased(empty) == [after]
+    assert f"{alias}-by-hand" in empty.ask("GET", f"{alias}-*/_settings")
+
+
+def test_what_is_no_search_engine_is_told_so(url: str, gate: Gate) -> None:
+    gate.says = "<html>welcome</html>"
+    with pytest.raises(ContractViolation, match="no search engine: it answers GET _x with '<html>"):
+        Engine(Search(url=gate.url)).ask("GET", "_x")
+    with pytest.raises(ValidationError, match="url"):
+        Search(url="127.0.0.1:9200")
 
 
 def test_nothing_is_no_index(empty: Engine) -> None:
     before = load(empty, DAY, FEW).index
     with pytest.raises(ContractViolation, match="no item to index"):
         load(empty, DAY, FEW.clear())
-    assert aliased(empty) == before
+    assert aliased(empty) == [before]
 
 
 def test_an_index_in_the_aliass_place_is_not_overwritten(empty: Engine) -> None:

@@ -4,13 +4,14 @@ import subprocess
 import sys
 from datetime import date
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import tasks
 from tasks.__main__ import main
-from tasks.errors import InputNotReady, VitrinaError
+from tasks.errors import InputNotReady, PartsMissing, QualityGateFailed, VitrinaError
 from tasks.lake.lake import Lake
 from tasks.lake.tables import GATE_DECISIONS
 from tasks.landing.manifest import write_landing_day
@@ -52,6 +53,31 @@ def test_a_step_gets_its_day_settings_and_key(settings: Settings) -> None:
 
     assert execute(Try("dag", "step", DAY, "ease"), step, settings) == {"rows": 1}
     assert seen == [(DAY, settings.seed, "ease")]
+
+
+def test_what_comes_after_failed_keys_runs_and_the_dag_says_what_failed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def keys(day: date, settings: Settings) -> list[str]:
+        return ["a", "b", "c"]
+
+    def mapped(day: date, settings: Settings, key: str) -> None:
+        if key == "b":
+            raise QualityGateFailed("b is weak")
+        ran.append(key)
+
+    def last(day: date, settings: Settings) -> None:
+        ran.append("last")
+
+    steps = (Step(keys), Step(mapped, after=(keys,), mapped_over=keys), Step(last, after=(mapped,)))
+    monkeypatch.setattr(import_module("tasks.train_candidates"), "STEPS", steps)
+    with pytest.raises(PartsMissing, match="b is weak"):
+        run_dag("train_candidates", DAY, settings)
+    assert ran == ["a", "c", "last"]
+    with pytest.raises(QualityGateFailed, match="b is weak"):
+        run_dag("train_candidates", DAY, settings, "mapped")
 
 
 def test_the_log_opens_with_the_day_and_ends_with_the_broken_rule(

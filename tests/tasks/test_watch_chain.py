@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -121,6 +122,13 @@ def test_days_half_pending_for_long_are_named_with_what_finishes_them(settings: 
         " trigger retrain_ranker with the day as partition key"
     )
     assert found.value.link == "retrain_ranker 2026-03-01, retrain_ranker 2026-03-03"
+
+
+def test_a_day_whose_events_all_came_and_woke_nobody_is_named(settings: Settings) -> None:
+    unwoken = replace(waiting(), came=("facets", "candidates"), absent=())
+    told = "retrain_ranker has no run of 2026-03-01, though facets and candidates came: trigger"
+    with pytest.raises(ChainIncomplete, match=told):
+        find_missing(NOON, [unwoken], settings)
 
 
 def test_days_half_pending_behind_a_late_link_are_in_the_same_line(settings: Settings) -> None:

@@ -154,7 +154,7 @@ def test_the_checks_are_counts_about_one_version_of_the_events() -> None:
     ]
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 2), st.sampled_from(["a", "b"])), max_size=30
@@ -175,7 +175,7 @@ def test_the_fate_of_events_does_not_depend_on_their_order(
     assert kept == len(rows) == first.counts["rows"]
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20))
 def test_first_copies_keeps_each_identifier_once(drawn: list[tuple[int, int]]) -> None:
     rows = [event(f"e{n}", received_at=at(date(2026, 3, 10), 13 + h)) for n, h in drawn]

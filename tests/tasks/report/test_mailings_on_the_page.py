@@ -35,8 +35,9 @@ def decide(settings: Settings) -> None:
     Lake(settings).append_day(AUDIENCE_DECISIONS, CHOSEN, rows(AUDIENCE_DECISIONS, decision))
 
 
-def measured(control: int = 10) -> pl.DataFrame:
-    roles = ["sent"] * 90 + ["control"] * control
+def measured(control: int = 10, sent: int = 90) -> pl.DataFrame:
+    """The effects of an audience whose control people are the least probable."""
+    roles = ["sent"] * sent + ["control"] * control
     frame = pl.DataFrame({"user_id": [f"u{n:03d}" for n in range(len(roles))], "role": roles})
     did = (np.arange(frame.height) % 3 == 0).tolist()
     people = frame.with_columns(
@@ -86,3 +87,29 @@ def test_a_measured_mailing_has_its_effects_and_its_picture(
     assert row.split()[1:6] == worked
     assert next(one for one in page.sections if one.title == title).figure is not None
     assert html(page).count("data:image/png") >= 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "control", "why"),
+    [
+        (90, 10, "none of the 10 control people is in the most probable tenth"),
+        (90, 0, "nobody is control"),
+        (0, 10, "nobody was sent the letter"),
+    ],
+)
+def test_an_unknown_qini_coefficient_has_its_reason(
+    settings: Settings, sent: int, control: int, why: str
+) -> None:
+    Lake(settings).append_day(MAILING_EFFECTS, DAY, measured(control, sent))
+    said = section(build(DAY, settings), "Mailing: spring, bag_buyers, 2026-09-20")
+    assert f"Qini coefficient over the probability: unknown, since {why}." in said
+
+
+def test_a_known_qini_coefficient_has_its_interval(settings: Settings) -> None:
+    rows_of_it = measured().with_columns(
+        pl.when(metric="qini_coefficient").then(pl.lit(value)).otherwise(name).alias(name)
+        for name, value in (("effect", 0.02), ("low", -0.01), ("high", 0.05))
+    )
+    Lake(settings).append_day(MAILING_EFFECTS, DAY, rows_of_it)
+    said = section(build(DAY, settings), "Mailing: spring, bag_buyers, 2026-09-20")
+    assert "Qini coefficient over the probability: 0.0200 [-0.0100, 0.0500]; above 0" in said

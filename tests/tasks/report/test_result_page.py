@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tasks import columns as c
 from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
@@ -144,6 +145,22 @@ def test_a_segment_without_signal_gets_no_threshold(filled: Settings) -> None:
     assert "Suggested, sure: 0.5000, 100 people, 60 expected buyers." in (
         section(page, "Look-alike: shoe_buyers").notes
     )
+
+
+def test_cards_are_shown_beside_those_of_the_day_before(filled: Settings) -> None:
+    page = build(DAY, filled)
+    assert all("the day before" not in one.title for one in page.sections)
+    lake, before = Lake(filled), DAY - timedelta(days=1)
+    lake.write_day(THRESHOLD_CARDS, before, card().with_columns(auc=0.7), part="shoe_buyers")
+    lake.write_day(THRESHOLD_CARDS, before, card("too few"), part="hat_buyers")
+    moved = section(build(DAY, filled), "Look-alikes beside the day before").table
+    assert moved is not None
+    assert moved[c.LOOKALIKE_SEGMENT].to_list() == ["hat_buyers", "returners", "shoe_buyers"]
+    assert moved["verdict"].to_list() == [None, "no signal", "ok"]
+    assert moved["verdict before"].to_list() == ["too few", None, "ok"]
+    assert moved.filter(lookalike_segment="shoe_buyers").select(
+        "auc", "auc before", "sure", "wide before"
+    ).row(0) == (0.8, 0.7, 100, 1000)
 
 
 def test_a_card_that_offers_nothing_says_why(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_a_run_killed_between_two_files_of_a_day_is_taken_up(
     for day in (FIRST, FIRST + timedelta(1)):
         one, two = (read_manifest(home / "landing", day) for home in (whole, killed))
         assert one == two
+
+
+def test_progress_tells_each_day_with_its_share_events_and_pace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger=delivery.__name__)
+    counts = simulate(tmp_path / "landing", tmp_path / "truth", FIRST, 2, **SIZE)
+    told = [line for line in caplog.messages if line.startswith("simulated ")]
+    assert [line.split(",")[0] for line in told] == [
+        f"simulated {FIRST}: day 1 of 2 (50%)",
+        f"simulated {FIRST + timedelta(1)}: day 2 of 2 (100%)",
+    ]
+    events, pace = re.fullmatch(r".*\), ([\d,]+) events, ([\d,]+) a second", told[-1]).groups()  # type: ignore[union-attr]
+    assert int(events.replace(",", "")) == counts["events"]
+    assert int(pace.replace(",", "")) > 0
 
 
 def test_ingest_reads_every_file_of_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,9 +103,8 @@ def test_letters_help_some_and_harm_some_and_not_the_more_the_likelier_one_buys(
     effect, rate = people.mailing_effect, people.rate
     assert 0.1 < (effect < 0).mean() < 0.6
     by_rate = [effect[part].mean() for part in np.array_split(np.argsort(rate), 5)]
-    steps = np.diff(by_rate)
-    assert (steps > 0).any()
-    assert (steps < 0).any()
+    # Those in the middle are moved most; who hardly buys and who buys anyway, not at all.
+    assert by_rate[2] > max(by_rate[0], by_rate[4]) + 0.3
 
 
 def test_what_others_are_shown_changes_nothing_for_whoever_is_shown_the_same() -> None:

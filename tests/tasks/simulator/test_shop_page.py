@@ -10,7 +10,7 @@ import pytest
 from tasks import columns as c
 from tasks.settings import Settings
 from tasks.simulator import command, report
-from tasks.simulator.parameters import DEFAULT
+from tasks.simulator.parameters import DEFAULT, ROUGH, world_named
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,11 @@ def test_the_command_writes_a_page_of_both_worlds_and_lands_nothing(
     page = next((tmp_path / "lake" / "reports").glob("shop-*.html"))
     assert str(page) in told
     assert "No folder of real data" in told
-    assert page.read_text().count("data:image/png") == 3
+    shown = page.read_text()
+    # Tastes and a list of a customer of each world, and both worlds' spread.
+    assert shown.count("data:image/png") == 5
+    names = [DEFAULT.version, world_named(ROUGH).version]
+    assert all(f"A list and its truth ({name})" in shown for name in names)
     assert not (tmp_path / "landing").exists()
     assert not (tmp_path / "truth").exists()
 

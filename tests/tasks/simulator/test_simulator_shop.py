@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -142,6 +143,19 @@ def test_lists_that_cannot_be_are_refused_with_an_example(
     lists = opened.present_lists(DAY).with_columns(change)
     with pytest.raises(ValueError, match=rf"lists show {rule} in [\d]+ rows, e\.g\. \("):
         opened.respond(DAY, lists)
+
+
+def test_a_policy_cannot_show_what_the_customers_city_has_not(opened: Shop) -> None:
+    lists, items = opened.present_lists(DAY), opened.world.catalogue
+    listing = opened.requests(DAY).row(0, named=True)
+    city = opened.world.parameters.cities.index(listing[c.CITY])
+    is_here = (items.stocked_cities(DAY) >> city) & 1 == 1
+    elsewhere = items.ids.filter(pl.Series(items.in_stock(DAY) & ~is_here))[0]
+    is_first = (pl.col(c.LISTING_ID) == listing[c.LISTING_ID]) & (pl.col(c.POSITION) == 1)
+    shown = pl.when(is_first).then(pl.lit(elsewhere)).otherwise(c.ITEM_ID).alias(c.ITEM_ID)
+    told = f"city lacks in 1 rows, e.g. ('{listing[c.LISTING_ID]}', 1, '{elsewhere}')"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        opened.respond(DAY, lists.with_columns(shown))
 
 
 def test_a_policy_cannot_show_what_the_shop_has_not(opened: Shop) -> None:
