@@ -49,9 +49,15 @@ def groups_with_truth(
     return groups.join(rows, on=[c.GROUP_ID, c.ITEM_ID], how="inner")
 
 
-def ceiling(rows: pl.DataFrame, settings: Settings) -> CatBoost:
-    """Return the ranker's trees fitted to the true log-odds of its own training rows."""
+def ceiling(rows: pl.DataFrame, settings: Settings, trees: int | None = None) -> CatBoost:
+    """Return the ranker's trees fitted to the true log-odds of its own training rows.
+
+    `trees` are more than the ranker's own: a gradient without noise bears them.
+    """
+    options = settings.ranker
+    if trees:
+        options = options.model_copy(update={"iterations": trees})
     odds = pl.col(GAIN) / (1.0 - pl.col(GAIN))
     truly = rows.with_columns(odds.log().alias(c.LABEL), pl.lit(0.0).alias("log_examination"))
     seed = seed_for(settings, "trees")
-    return ranker.fit(truly, settings.ranker, seed, settings.threads, CENTRED_LOSS)
+    return ranker.fit(truly, options, seed, settings.threads, CENTRED_LOSS)
