@@ -123,6 +123,7 @@ SELECT
     is_trained,
     is_measured,
     is_held_out,
+    FALSE AS is_shown,
     CAST(NULL AS INT) AS position,
     CAST(label AS BIGINT) AS label
 FROM kept

@@ -6,6 +6,11 @@
 --   the newest snapshot up to the day before (an empty night carries the last one on).
 -- Window: the day before each listing; a row that this day does not have is null.
 -- sf_pos: of the customer's segment; where it has no score for the item, that of 'all'.
+-- segment rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all
+--   bases of the segment in the same window; null where it has no base at all. view_rate is views
+--   per impression, cart_rate carts per view.
+-- listing_hour, listing_weekday: of the request, in UTC, Monday is 1; null where nothing was shown,
+--   since listed_at is then the time of the purchase.
 -- Candidates' scores join later, from partitions of their own days.
 -- Owner: ranker
 WITH known_days AS (
@@ -98,6 +103,27 @@ facets AS (
     GROUP BY described.group_id, described.item_id
 ),
 
+segment_totals AS (
+    SELECT
+        dt,
+        segment,
+        sum(impressions_30) AS impressions_30,
+        sum(views_30) AS views_30,
+        sum(carts_30) AS carts_30
+    FROM segment_item_features
+    GROUP BY dt, segment
+),
+
+segment_means AS (
+    SELECT
+        dt,
+        segment,
+        CAST(:prior_events AS DOUBLE) AS prior,
+        CAST(views_30 AS DOUBLE) / CAST(nullif(impressions_30, 0) AS DOUBLE) AS view_rate_30,
+        CAST(carts_30 AS DOUBLE) / CAST(nullif(views_30, 0) AS DOUBLE) AS cart_rate_30
+    FROM segment_totals
+),
+
 deepest AS (
     SELECT
         dt,
@@ -160,6 +186,10 @@ SELECT
     peers.views_30 AS segment_views_30,
     peers.carts_30 AS segment_carts_30,
     peers.orders_30 AS segment_orders_30,
+    (peers.views_30 + segment_means.prior * segment_means.view_rate_30)
+    / (peers.impressions_30 + segment_means.prior) AS segment_view_rate_30,
+    (peers.carts_30 + segment_means.prior * segment_means.cart_rate_30)
+    / (peers.views_30 + segment_means.prior) AS segment_cart_rate_30,
     COALESCE(own.sf_pos, everyone.sf_pos) AS sf_pos,
     COALESCE(own.support, everyone.support) AS sf_support,
     facets.facet_brand,
@@ -177,7 +207,16 @@ SELECT
         WHEN placed.stock_cities IS NULL THEN 1
         WHEN ('|' || placed.stock_cities || '|') LIKE ('%|' || placed.city || '|%') THEN 1
         ELSE 0
-    END AS in_stock_here
+    END AS in_stock_here,
+    CASE WHEN placed.is_shown THEN extract(HOUR FROM placed.listed_at) END AS listing_hour,
+    -- The engines count days of the week from different ones: a Monday tells which.
+    CASE
+        WHEN placed.is_shown
+            THEN
+                (
+                    extract(DOW FROM placed.listing_day) - extract(DOW FROM DATE '2026-01-05') + 7
+                ) % 7 + 1
+    END AS listing_weekday
 FROM placed
 LEFT JOIN deepest
     ON
@@ -203,6 +242,8 @@ LEFT JOIN segment_item_features AS peers
         placed.known_day = peers.dt
         AND placed.segment = peers.segment
         AND placed.item_id = peers.item_id
+LEFT JOIN segment_means
+    ON placed.known_day = segment_means.dt AND placed.segment = segment_means.segment
 LEFT JOIN segment_scores AS own
     ON
         placed.known_day = own.dt

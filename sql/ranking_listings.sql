@@ -152,6 +152,7 @@ SELECT
     is_trained,
     is_measured,
     is_held_out,
+    TRUE AS is_shown,
     position,
     CAST(label AS BIGINT) AS label
 FROM kept

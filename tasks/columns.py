@@ -72,6 +72,7 @@ LOW = "low"
 HIGH = "high"
 GROUP_ID = "group_id"
 LISTING_DAY = "listing_day"
+LISTING_WEEKDAY = "listing_weekday"
 ROLE = "role"
 LABEL = "label"
 

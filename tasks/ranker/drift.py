@@ -5,7 +5,7 @@ psi         of a feature: sum over bins of (h - e) x ln(h / e), h and e the shar
             Siddiqi 2006). Training rows are no measure: they are as many of each platform, of
             lists with a cart. Bins are the earlier rows' tenths, of a category its values; null is
             a bin. To `STEADY` steady, above `SHIFTED` shifted. Unknown without earlier whole lists
-            (the gate held all of them out together), and of `AGES`, which move by the schedule.
+            (the gate held all of them out together), and of `CALENDAR`: ages and weekdays move on.
 shap share  of a feature or a family of them: its part of the summed |SHAP| on held-out rows, of
             the new model and of the incumbent. Features above `MOVED` apart have moved.
 """
@@ -33,7 +33,7 @@ TENTHS = np.linspace(0.1, 0.9, 9)
 LEAST_SHARE = 1e-4
 SHOWN = 15
 _FEATURE, _FAMILY = "feature=", "family="
-AGES = tuple(candidate_feature(generator, AGE) for generator in GENERATORS)
+CALENDAR = (c.LISTING_WEEKDAY, *(candidate_feature(generator, AGE) for generator in GENERATORS))
 UNKNOWN = "unknown"
 SHARES = {"share": (ev.RANKER, SHARE), "incumbent": (ev.INCUMBENT, SHARE)}
 """Whose share of |SHAP| stands in which column."""
@@ -49,7 +49,8 @@ def measured(
         lists: whole held-out lists.
         shares: `feature, family, share` by order, as `shap_shares` gives it.
     """
-    watched = [one.name for one in FEATURES if one.name not in AGES] if earlier.height else []
+    steady = [one.name for one in FEATURES if one.name not in CALENDAR]
+    watched = steady if earlier.height else []
     rows = [(ev.RANKER, _FEATURE + name, PSI, psi(earlier[name], lists[name])) for name in watched]
     for order, found in shares.items():
         rows += [(order, name, SHARE, share) for name, share in _by_slice(found)]

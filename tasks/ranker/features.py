@@ -23,6 +23,7 @@ NO_MATCH = "below every number: no preference meets the item"
 EVERYBODY = "that of segment `all`; without one, below every number"
 UNNAMED = "below every number: the generator does not name the item"
 UNMADE = "below every number: no candidates are recent enough"
+NEVER_SHOWN = "below every number: a list of candidates that nobody was shown"
 WORD = "a word of its own, `absent`"
 
 
@@ -75,6 +76,10 @@ def _context(name: str, default: Default) -> Feature:
     return Feature(name, "context", "ranker", WORD, default, is_category=True)
 
 
+def _time(name: str) -> Feature:
+    return Feature(name, "time", "ranker", NEVER_SHOWN, default="the listing's")
+
+
 def _stock(name: str) -> Feature:
     return Feature(name, "stock", "ranker", LOWEST, more_is_no_worse=True)
 
@@ -84,6 +89,7 @@ _ITEM_RATES = ("view_rate_30", "cart_rate_30", "order_rate_30", "age_days", "day
 _PAIR = ("impressions_7", "views_7", "views_30", "favorites_30", "carts_30", "orders_30")
 _PAIR_RECENCY = ("days_since_view", "days_since_cart", "days_since_order")
 _SEGMENT = ("impressions_30", "views_30", "carts_30", "orders_30")
+_SEGMENT_RATES = ("view_rate_30", "cart_rate_30")
 _USER = ("views_30", "carts_30", "orders_30", "days_since_event")
 _FACET = ("brand", "colour", "size", "category", "sum", "matches")
 
@@ -93,6 +99,7 @@ FEATURES: tuple[Feature, ...] = (
     *_family("user", "features", *(f"user_{name}" for name in _USER)),
     *_family("user x item", "features", *(f"pair_{name}" for name in (*_PAIR, *_PAIR_RECENCY))),
     *_family("segment", "segments", *(f"segment_{name}" for name in _SEGMENT)),
+    *_family("segment", "ranker", *(f"segment_{name}" for name in _SEGMENT_RATES)),
     *_family("segment", "segments", c.SF_POS, "sf_support", missing=EVERYBODY),
     *_family("facets", "facets", *(f"facet_{name}" for name in _FACET), missing=NO_MATCH),
     *_family("price", "ranker", "item_price"),
@@ -100,6 +107,7 @@ FEATURES: tuple[Feature, ...] = (
     *_family("price", "ranker", "price_to_user"),
     *(_stock(name) for name in ("in_stock", "in_stock_here")),
     *(feature for generator in GENERATORS for feature in _of_generator(generator)),
+    *(_time(name) for name in ("listing_hour", c.LISTING_WEEKDAY)),
     _context(c.PLATFORM, "the listing's"),
     _context(c.SURFACE, "the listing's"),
     _context(c.CATEGORY_GROUP, "null"),

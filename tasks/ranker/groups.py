@@ -183,8 +183,11 @@ def with_known(lake: Lake, day: date, rows: pl.DataFrame, listed: pl.DataFrame) 
     before = Window(listed.height, ends=-2, optional=True)
     snapshots = Window(listed.height + SNAPSHOT_DAYS - 1, ends=-2, optional=True)
     inputs = {table: snapshots if table in SNAPSHOTS else before for table in KNOWN_BEFORE}
-    unknown = {"unknown_segment": unknown_segment(lake.settings.segments)}
-    return lake.select("ranking_groups", day, inputs, {"group_rows": rows}, unknown)
+    options: dict[str, str | int] = {
+        "unknown_segment": unknown_segment(lake.settings.segments),
+        "prior_events": lake.settings.features.prior_events,
+    }
+    return lake.select("ranking_groups", day, inputs, {"group_rows": rows}, options)
 
 
 def with_candidates(lake: Lake, rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:

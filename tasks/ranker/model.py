@@ -11,6 +11,7 @@ and the same rows then give the same trees.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -63,7 +64,14 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     ).select(NAMES)
 
 
-def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int, loss: str = LOSS) -> CatBoost:
+def fit(
+    rows: pl.DataFrame,
+    options: Ranker,
+    seed: int,
+    threads: int,
+    loss: str = LOSS,
+    names: Sequence[str] = NAMES,
+) -> CatBoost:
     """Return a ranker of training rows: features, `label`, `log_examination`.
 
     Args:
@@ -72,22 +80,29 @@ def fit(rows: pl.DataFrame, options: Ranker, seed: int, threads: int, loss: str 
         seed: of the trees.
         threads: part of the result's promise, so fixed by the settings.
         loss: any of CatBoost's over groups.
+        names: the features to look at.
     """
     ordered = in_order(rows)
     pool = Pool(
-        features(ordered).to_pandas(),
+        features(ordered).select(names).to_pandas(),
         label=ordered[c.LABEL].to_numpy(),
         group_id=ordered[c.GROUP_ID].rle_id().to_numpy(),
         baseline=ordered["log_examination"].to_numpy(),
-        cat_features=list(CATEGORIES),
+        cat_features=_words(names),
     )
-    model = CatBoost(_parameters(options, seed, threads, loss))
+    model = CatBoost(_parameters(options, seed, threads, loss, names))
     model.fit(pool, callbacks=[Progress(loss, options.iterations)])
     return model
 
 
-def _parameters(options: Ranker, seed: int, threads: int, loss: str) -> dict[str, object]:
-    insisted = {feature.name: 1 for feature in FEATURES if feature.more_is_no_worse}
+def _words(names: Sequence[str]) -> list[str]:
+    return [name for name in CATEGORIES if name in names]
+
+
+def _parameters(
+    options: Ranker, seed: int, threads: int, loss: str, names: Sequence[str] = NAMES
+) -> dict[str, object]:
+    insisted = {one.name: 1 for one in FEATURES if one.more_is_no_worse and one.name in names}
     return {
         "loss_function": f"{LOSS}:permutations={options.permutations}" if loss == LOSS else loss,
         "iterations": options.iterations,
@@ -109,25 +124,32 @@ def score(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.Series:
     """Return the model's score of each row, in the rows' order."""
     if rows.is_empty():
         return pl.Series(c.SCORE, [], dtype=pl.Float64)
-    pool = Pool(features(rows).to_pandas(), cat_features=list(CATEGORIES))
+    pool = _asked(model, rows)
     return pl.Series(c.SCORE, model.predict(pool, thread_count=threads), dtype=pl.Float64)
 
 
+def _asked(model: CatBoost, rows: pl.DataFrame) -> Pool:
+    """Return the rows as the model knows them: one made before a feature was added lacks it."""
+    names = model.feature_names_
+    return Pool(features(rows).select(names).to_pandas(), cat_features=_words(names))
+
+
 def shap_values(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
-    """Return the rows' SHAP values, in their order: one column per feature."""
-    pool = Pool(features(rows).to_pandas(), cat_features=list(CATEGORIES))
+    """Return the rows' SHAP values, in their order: one column per feature of the model."""
+    pool = _asked(model, rows)
     values = model.get_feature_importance(pool, type="ShapValues", thread_count=threads)
-    return pl.DataFrame(values[:, :-1], schema=list(NAMES))
+    return pl.DataFrame(values[:, :-1], schema=model.feature_names_)
 
 
 def shap_shares(values: pl.DataFrame) -> pl.DataFrame:
     """Return `feature, family, share`: each feature's part of the summed |SHAP|, largest first."""
     sizes: npt.NDArray[np.float64] = values.to_numpy().__abs__().sum(axis=0)
     total = sizes.sum()
+    families = {feature.name: feature.family for feature in FEATURES}
     return pl.DataFrame(
         {
-            "feature": [feature.name for feature in FEATURES],
-            "family": [feature.family for feature in FEATURES],
+            "feature": values.columns,
+            "family": [families[name] for name in values.columns],
             "share": sizes / total if total else sizes,
         }
     ).sort("share", "feature", descending=[True, False])

@@ -95,6 +95,7 @@ def known_rows(rows: pl.DataFrame, today: Morning, settings: Settings) -> pl.Dat
     group_rows = asked_for.rename({REQUEST: c.GROUP_ID}).with_columns(
         unknown,
         *(pl.lit(False).alias(flag) for flag in flags),
+        pl.lit(True).alias("is_shown"),
         pl.lit(today.day).alias(c.LISTING_DAY),
         pl.lit(None, pl.Int32).alias(c.POSITION),
         pl.lit(0, pl.Int64).alias(c.LABEL),

@@ -118,7 +118,7 @@ def test_what_is_made_on_a_schedule_ages_without_drifting() -> None:
     older = lists.with_columns(ease_age_days=pl.col("ease_age_days").fill_null(0) + 7)
     found = drift.measured(lists, older, {})
     names = set(found["slice"].str.strip_prefix("feature="))
-    assert names == set(NAMES) - set(drift.AGES)
+    assert names == set(NAMES) - set(drift.CALENDAR)
 
 
 def test_without_earlier_whole_lists_nothing_is_called_steady(

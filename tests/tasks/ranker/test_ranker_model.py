@@ -109,6 +109,34 @@ def test_other_losses_take_categories_of_several_values(
     assert ranker.score(model, rows, 2).n_unique() > 1
 
 
+def test_a_model_made_before_a_feature_was_added_orders_and_explains_without_it(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    added = {"listing_hour", "platform", "in_stock"}
+    before = [name for name in NAMES if name not in added]
+    model = ranker.fit(groups, quick.ranker, seed=5, threads=2, names=before)
+    other = groups.with_columns(
+        listing_hour=pl.lit(3, pl.Float32), in_stock=pl.lit(1, pl.Float32), platform=pl.lit("ios")
+    )
+    assert ranker.score(model, groups, 2).n_unique() > 100
+    assert ranker.score(model, groups, 2).equals(ranker.score(model, other, 2))
+    found = ranker.shap_shares(ranker.shap_values(model, groups, 2))
+    assert set(found["feature"]) == set(before)
+    assert found["share"].sum() == pytest.approx(1.0)
+
+
+def test_what_a_whole_list_has_alike_is_given_no_weight(quick: Settings) -> None:
+    """Ten times as many carts in the evening order nothing, and so cannot look too good."""
+    rows = drawn_groups(days=10, per_day=100)
+    evening = pl.col("group_id").rle_id() % 2 == 0
+    hours = pl.when(evening).then(20).otherwise(9).cast(pl.Float32)
+    kept = evening | (pl.int_range(pl.len()) % 10 == 0)
+    fewer = pl.when(kept).then("label").otherwise(0).cast(pl.Int64)
+    found = shares(rows.with_columns(listing_hour=hours, label=fewer), quick)
+    assert found["listing_hour"] < 0.05
+    assert found["facet_brand"] + found["sf_pos"] > 0.5
+
+
 def shares(rows: pl.DataFrame, settings: Settings) -> dict[str, float]:
     model = ranker.fit(rows, settings.ranker, seed=5, threads=2)
     found = ranker.shap_shares(ranker.shap_values(model, rows, 2))

@@ -10,7 +10,14 @@ import pytest
 
 from tasks.errors import InputNotReady
 from tasks.lake.lake import Lake
-from tasks.lake.tables import CANDIDATES, EVENTS, ITEM_FEATURES, RANKING_DAYS, RANKING_GROUPS
+from tasks.lake.tables import (
+    CANDIDATES,
+    EVENTS,
+    ITEM_FEATURES,
+    RANKING_DAYS,
+    RANKING_GROUPS,
+    SEGMENT_ITEM_FEATURES,
+)
 from tasks.landing.manifest import write_landing_day
 from tasks.ranker import groups as g
 from tasks.ranker.features import FEATURES, NUMBERS
@@ -194,6 +201,22 @@ def test_counters_are_those_of_the_day_before_each_listing(
             before.select("item_id", then="views_7"), on="item_id", how="left"
         )
         assert rows["item_views_7"].cast(pl.Int64).equals(rows["then"], check_names=False)
+
+
+def test_the_hour_is_that_of_the_request_and_rates_are_smoothed_counters_of_the_day_before(
+    loaded: Settings, built: pl.DataFrame
+) -> None:
+    assert built["listing_hour"].cast(pl.Int8).equals(built["listed_at"].dt.hour())
+    weekday = built["listing_day"].dt.weekday()
+    assert built["listing_weekday"].cast(pl.Int8).equals(weekday)
+    before = Lake(loaded).read_day(SEGMENT_ITEM_FEATURES, HELD_OUT - timedelta(days=1))
+    views, shown = pl.col("views_30"), pl.col("impressions_30")
+    mean = views.sum().over("segment") / shown.sum().over("segment")
+    rates = before.select("segment", "item_id", then=(views + 20 * mean) / (shown + 20))
+    rows = built.filter(pl.col("listing_day") == HELD_OUT)
+    rows = rows.join(rates, on=["segment", "item_id"], how="left")
+    assert rows["then"].null_count() < rows.height
+    assert rows["segment_view_rate_30"].to_list() == pytest.approx(rows["then"].to_list())
 
 
 def test_building_again_gives_the_same_rows(loaded: Settings, built: pl.DataFrame) -> None:
