@@ -202,8 +202,8 @@ SELECT
     CAST(placed.price AS DOUBLE) / NULLIF(person.mean_carted_price_30, 0) AS price_to_user,
     CASE WHEN placed.in_stock THEN 1 WHEN NOT placed.in_stock THEN 0 END AS in_stock,
     CASE
-        WHEN placed.in_stock IS NULL OR placed.city IS NULL THEN NULL
         WHEN NOT placed.in_stock THEN 0
+        WHEN placed.in_stock IS NULL OR placed.city IS NULL THEN NULL
         WHEN placed.stock_cities IS NULL THEN 1
         WHEN ('|' || placed.stock_cities || '|') LIKE ('%|' || placed.city || '|%') THEN 1
         ELSE 0

@@ -2,13 +2,16 @@
 
 Numbers come as known the day before the listing. A row that a present partition does not have is
 null, and CatBoost takes null as smaller than every number: an unseen pair is not a pair seen zero
-times. To add a feature, add it to `sql/ranking_groups.sql` and name it here; a new candidate
-generator brings its own. Position is never one: it enters as the training Pool's baseline.
+times. Stock alone is taken as there: below every number newcomers, which have no snapshot yet,
+would rank with what is sold out. To add a feature, add it to `sql/ranking_groups.sql` and name it
+here; a new candidate generator brings its own. Position is never one: it enters as the training
+Pool's baseline.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import Literal
 
 from tasks import columns as c
@@ -25,6 +28,7 @@ UNNAMED = "below every number: the generator does not name the item"
 UNMADE = "below every number: no candidates are recent enough"
 NEVER_SHOWN = "below every number: a list of candidates that nobody was shown"
 WORD = "a word of its own, `absent`"
+THERE = "as in stock: what is new has no snapshot of the day before"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Feature:
         is_category: whether it is a word.
         more_is_no_worse: whether a person would insist: all else equal, a greater value never
             lowers the score.
+        absent: the number that stands for null; NaN: below every number.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Feature:
     default: Default = "null"
     is_category: bool = False
     more_is_no_worse: bool = False
+    absent: float = nan
 
 
 def candidate_feature(generator: str, what: str) -> str:
@@ -81,7 +87,7 @@ def _time(name: str) -> Feature:
 
 
 def _stock(name: str) -> Feature:
-    return Feature(name, "stock", "ranker", LOWEST, more_is_no_worse=True)
+    return Feature(name, "stock", "ranker", THERE, more_is_no_worse=True, absent=1.0)
 
 
 _ITEM = ("impressions_7", "views_7", "carts_7", "orders_7", "carts_30", "orders_30", "returns_30")

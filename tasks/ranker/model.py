@@ -20,7 +20,7 @@ import polars as pl
 from catboost import CatBoost, Pool
 
 from tasks import columns as c
-from tasks.ranker.features import CATEGORIES, FEATURES, NAMES, NUMBERS
+from tasks.ranker.features import CATEGORIES, FEATURES, NAMES
 from tasks.ranker.measure import ranks
 from tasks.settings import Ranker
 
@@ -57,11 +57,13 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def features(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns the model sees, in its order; null numbers as NaN."""
+    """Return the columns the model sees, in its order; what is absent as each feature says."""
     return rows.select(
-        pl.col(NUMBERS).cast(pl.Float32).fill_null(float("nan")),
-        pl.col(CATEGORIES).fill_null(ABSENT),
-    ).select(NAMES)
+        pl.col(one.name).fill_null(ABSENT)
+        if one.is_category
+        else pl.col(one.name).cast(pl.Float32).fill_null(one.absent)
+        for one in FEATURES
+    )
 
 
 def fit(

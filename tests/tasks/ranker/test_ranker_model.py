@@ -85,17 +85,36 @@ def test_scoring_looks_at_features_only(groups: pl.DataFrame, quick: Settings) -
     assert ranker.score(model, groups, 2).equals(ranker.score(model, moved, 2))
 
 
+@pytest.mark.parametrize("stock", ["in_stock", "in_stock_here"])
 def test_what_is_in_stock_is_never_ranked_below_its_like_for_that(
-    groups: pl.DataFrame, quick: Settings
+    groups: pl.DataFrame, quick: Settings, stock: str
 ) -> None:
     # Carts that came from what is out of stock, as where stock is counted after the order.
-    after = groups.with_columns(in_stock=1 - pl.col("label").cast(pl.Int32))
+    after = groups.with_columns((1 - pl.col("label").cast(pl.Int32)).alias(stock))
     model = ranker.fit(after, quick.ranker, seed=5, threads=2)
-    there, gone = (
-        ranker.score(model, after.with_columns(in_stock=pl.lit(known, pl.Int32)), 2)
-        for known in (1, 0)
+    there, gone, unknown = (
+        ranker.score(model, after.with_columns(pl.lit(known, pl.Int32).alias(stock)), 2)
+        for known in (1, 0, None)
     )
     assert (there >= gone).all()
+    assert unknown.equals(there)
+
+
+def test_newcomers_without_a_snapshot_are_not_learnt_as_sold_out(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """Every cart is of a newcomer or of what is in stock, none of what is sold out."""
+    third = pl.int_range(pl.len()) % 3
+    known = pl.when(third == 0).then(None).otherwise(third - 1).cast(pl.Int32)
+    rows = groups.with_columns(
+        in_stock=known, label=pl.when(known == 0).then(0).otherwise("label").cast(pl.Int64)
+    )
+    model = ranker.fit(rows, quick.ranker, seed=5, threads=2)
+    new, gone = (
+        ranker.score(model, rows.with_columns(in_stock=pl.lit(known, pl.Int32)), 2).mean()
+        for known in (None, 0)
+    )
+    assert new > gone + 0.1  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("loss", ["YetiRankPairwise", "QuerySoftMax", "StochasticRank:metric=NDCG"])
