@@ -20,7 +20,7 @@ import polars as pl
 from catboost import CatBoost, Pool
 
 from tasks import columns as c
-from tasks.ranker.features import CATEGORIES, FEATURES, NAMES, NUMBERS
+from tasks.ranker.features import CATEGORIES, FEATURES, NAMES
 from tasks.ranker.measure import ranks
 from tasks.settings import Ranker
 
@@ -56,12 +56,14 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort(c.GROUP_ID, c.ITEM_ID)
 
 
-def features(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns the model sees, in its order; null numbers as NaN."""
+def features(rows: pl.DataFrame, names: Sequence[str] = NAMES) -> pl.DataFrame:
+    """Return the columns a model sees, in its order; null numbers as NaN."""
+    words = _words(names)
+    numbers = [name for name in names if name not in words]
     return rows.select(
-        pl.col(NUMBERS).cast(pl.Float32).fill_null(float("nan")),
-        pl.col(CATEGORIES).fill_null(ABSENT),
-    ).select(NAMES)
+        pl.col(numbers).cast(pl.Float32).fill_null(float("nan")),
+        pl.col(words).fill_null(ABSENT),
+    ).select(names)
 
 
 def fit(
@@ -80,11 +82,11 @@ def fit(
         seed: of the trees.
         threads: part of the result's promise, so fixed by the settings.
         loss: any of CatBoost's over groups.
-        names: the features to look at.
+        names: the columns to look at.
     """
     ordered = in_order(rows)
     pool = Pool(
-        features(ordered).select(names).to_pandas(),
+        features(ordered, names).to_pandas(),
         label=ordered[c.LABEL].to_numpy(),
         group_id=ordered[c.GROUP_ID].rle_id().to_numpy(),
         baseline=ordered["log_examination"].to_numpy(),
@@ -131,7 +133,7 @@ def score(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.Series:
 def _asked(model: CatBoost, rows: pl.DataFrame) -> Pool:
     """Return the rows as the model knows them: one made before a feature was added lacks it."""
     names = model.feature_names_
-    return Pool(features(rows).select(names).to_pandas(), cat_features=_words(names))
+    return Pool(features(rows, names).to_pandas(), cat_features=_words(names))
 
 
 def shap_values(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
