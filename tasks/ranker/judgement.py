@@ -141,7 +141,7 @@ def judged(
     parts = split(groups, settings.ranker)
     data = Split(parts.day, with_told(parts.rows), with_told(parts.lists))
     customers = strata(data.lists)
-    done = tuple(_told(_each(data, sets, customers, settings, fits), len(sets)))
+    done = tuple(_logged(_each(data, sets, customers, settings, fits), len(sets)))
     return Judged(data.day, customers.height, done)
 
 
@@ -162,7 +162,7 @@ def _each(
         yield judgement(name, ndcg, fits, settings.ranker.bootstraps, seed)
 
 
-def _told(judgements: Iterator[Judgement], sets: int) -> Iterator[Judgement]:
+def _logged(judgements: Iterator[Judgement], sets: int) -> Iterator[Judgement]:
     """Yield them, each logged, as points of MLflow's curves too."""
     for number, one in enumerate(judgements):
         tracking.metric("gain", one.gain.value, step=number)
@@ -175,10 +175,11 @@ def _told(judgements: Iterator[Judgement], sets: int) -> Iterator[Judgement]:
 def with_told(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with their customer's `activity` and `spend`; nothing known is 0."""
     acts = pl.sum_horizontal("user_views_30", "user_carts_30", "user_orders_30")
-    # 32-bit prices make a customer's mean differ by item in its last digits.
-    mean_price = (pl.col("item_price") / pl.col("price_to_user")).median().over(c.GROUP_ID)
-    spend = (pl.col("user_orders_30") * mean_price).fill_nan(None).fill_null(0).round()
-    return rows.with_columns(acts.alias(ACTIVITY), spend.alias(SPEND))
+    # The item's price over its ratio to the customer's mean. An item of price 0 tells nothing, and
+    # 32-bit prices differ in their last digits.
+    mean_price = (pl.col("item_price") / pl.col("price_to_user")).fill_nan(None)
+    spend = pl.col("user_orders_30") * mean_price.median().over(c.GROUP_ID)
+    return rows.with_columns(acts.alias(ACTIVITY), spend.fill_null(0).round().alias(SPEND))
 
 
 def strata(lists: pl.DataFrame) -> pl.DataFrame:
