@@ -140,7 +140,7 @@ def judged(
     """
     parts = split(groups, settings.ranker)
     data = Split(parts.day, with_told(parts.rows), with_told(parts.lists))
-    customers = strata(data.lists)
+    customers = enough(strata(data.lists))
     done = tuple(_logged(_each(data, sets, customers, settings, fits), len(sets)))
     return Judged(data.day, customers.height, done)
 
@@ -196,6 +196,21 @@ def strata(lists: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def enough(customers: pl.DataFrame) -> pl.DataFrame:
+    """Return the customers, if any stratum of them counts.
+
+    Raises:
+        InputNotReady: none has enough of them.
+    """
+    sizes = customers.group_by(STRATUM).len()["len"]
+    if max(sizes, default=0) < LEAST_CUSTOMERS:
+        raise InputNotReady(
+            f"none of {len(sizes)} strata has {LEAST_CUSTOMERS} customers with a cart,"
+            f" {customers.height} in all: a later day's lists may have more"
+        )
+    return customers
+
+
 def _third(told: str) -> pl.Expr:
     """Return in which third of the customers a value lies, such as `activity 1 of 3`."""
     # Equal values share their middle rank, and so a third.
@@ -236,20 +251,13 @@ def judgement(name: str, ndcg: pl.DataFrame, fits: int, draws: int, seed: int) -
 
     Args:
         name: of what is judged.
-        ndcg: `group_id, user_id, stratum` and a `column` for each fit of each arm.
+        ndcg: `group_id, user_id, stratum` and a `column` for each fit of each arm; `enough` of
+            them.
         fits: of an arm.
         draws: resamples of customers and fits.
         seed: of the draws.
-
-    Raises:
-        InputNotReady: no stratum has enough customers.
     """
     parts = list(_strata_that_count(ndcg))
-    if not parts:
-        raise InputNotReady(
-            f"none of {ndcg[STRATUM].n_unique()} strata has {LEAST_CUSTOMERS} customers with a"
-            f" cart, {ndcg[c.USER_ID].n_unique()} in all: a later day's lists may have more"
-        )
     weights = _fit_weights(fits, draws, seed)
     gain, _, _ = _differences(ndcg, weights, seed)
     found = [_differences(part, weights, seed + place) for place, part in enumerate(parts, start=1)]

@@ -20,6 +20,7 @@ from tasks.ranker.judgement import (
     UNSURE,
     Judgement,
     column,
+    enough,
     judged,
     judgement,
     sets_of,
@@ -172,12 +173,12 @@ def test_strata_weigh_alike_however_many_lists_they_have() -> None:
 
 
 def test_a_stratum_of_few_customers_is_left_out_and_none_is_an_error() -> None:
-    enough, few = lists("a", 10, 1, 0.5, 0.6, 0.5, 0.6), lists("b", 9, 1, 0.5, 0.9, 0.5, 0.9)
-    found = judgement("x", pl.concat([enough, few]), fits=1, draws=200, seed=1)
+    many, few = lists("a", 10, 1, 0.5, 0.6, 0.5, 0.6), lists("b", 9, 1, 0.5, 0.9, 0.5, 0.9)
+    found = judgement("x", pl.concat([many, few]), fits=1, draws=200, seed=1)
     assert found.strata["stratum"].to_list() == ["a"]
     assert found.equals.value == pytest.approx(0.1)
     with pytest.raises(InputNotReady, match="none of 1 strata has 10 customers with a cart, 9 in"):
-        judgement("x", few, fits=1, draws=200, seed=1)
+        enough(few.select("user_id", "stratum"))
 
 
 @pytest.mark.parametrize(
