@@ -33,6 +33,7 @@ COMMANDS = {
     "explain-boost": "tasks.boost.explain_command",
     "explain-ranking": "tasks.ranker.explain_command",
     "tune-ranker": "tasks.ranker.search_command",
+    "judge-features": "tasks.ranker.judge_command",
 }
 """Sub-commands whose modules bring `add_arguments(parser)` and `run(args, settings)`."""
 

@@ -39,6 +39,21 @@ PRESENT = "0"
 
 
 @dataclass(frozen=True)
+class Split:
+    """What to learn from, and what judges that the gate will not decide on.
+
+    Attributes:
+        day: the listing day that judges.
+        rows: of training, all of listings before it.
+        lists: its whole lists, with the orders that need no model.
+    """
+
+    day: date
+    rows: pl.DataFrame
+    lists: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class Try:
     """One draw: its options, the scores that its model gives to the lists, what it took."""
 
@@ -80,11 +95,8 @@ def searched(groups: pl.DataFrame, settings: Settings, tries: int, minutes: floa
         InputNotReady: fewer than two days could be held out, or there is no cart to learn from or
             to judge by.
     """
-    day = judging_day(groups, settings.ranker)
-    rows, held_out = trained_rows(groups, day), ev.held_out(groups, [day])
-    _refuse_no_cart(rows, f"training listing before {day}")
-    _refuse_no_cart(held_out, f"whole list of {day}, the day that judges,")
-    lists = ev.with_orders(ranker.in_order(held_out))
+    parts = split(groups, settings.ranker)
+    rows, lists = parts.rows, parts.lists
     done: list[Try] = []
     ends = time.monotonic() + 60 * minutes
     for options in [settings.ranker, *draws(settings, tries)]:
@@ -93,7 +105,20 @@ def searched(groups: pl.DataFrame, settings: Settings, tries: int, minutes: floa
             break
         done.append(tried(rows, lists, options, settings))
         told(done, tries, lists, settings.ranker.cutoff)
-    return Searched(day, _table(with_scores(lists, done), done, settings))
+    return Searched(parts.day, _table(with_scores(lists, done), done, settings))
+
+
+def split(groups: pl.DataFrame, options: Ranker) -> Split:
+    """Return the split of RANKING_GROUPS rows of one day.
+
+    Raises:
+        InputNotReady: as `searched` does.
+    """
+    day = judging_day(groups, options)
+    rows, held_out = trained_rows(groups, day), ev.held_out(groups, [day])
+    _refuse_no_cart(rows, f"training listing before {day}")
+    _refuse_no_cart(held_out, f"whole list of {day}, the day that judges,")
+    return Split(day, rows, ev.with_orders(ranker.in_order(held_out)))
 
 
 def tried(rows: pl.DataFrame, lists: pl.DataFrame, options: Ranker, settings: Settings) -> Try:
@@ -114,7 +139,7 @@ def judging_day(groups: pl.DataFrame, options: Ranker) -> date:
     days = held_out_days(groups, options)
     if not days[1:]:
         raise InputNotReady(
-            f"{len(days)} listing days have whole lists; a search needs one beside the newest,"
+            f"{len(days)} listing days have whole lists; judging needs one beside the newest,"
             " which is the gate's"
         )
     return days[1]

@@ -128,6 +128,10 @@ def test_a_mailing_is_sent_and_measured_without_the_truth(
         (["status", "--from", str(SHOP_FIRST_DAY), "--to", str(LAST)], "one sign per day"),
         (["report", "--day", str(LAST)], "The same with plots"),
         (["tune-ranker", "--day", str(LAST), "--tries", "1"], "Judged on the lists of"),
+        (
+            ["judge-features", "--day", str(LAST), "--features", "sf_pos"],
+            "10 customers with a cart",
+        ),
     ],
 )
 def test_no_command_opens_the_truth(

@@ -157,8 +157,8 @@ def test_a_model_that_has_seen_the_held_out_day_is_no_incumbent(
 
 
 def blurred(groups: pl.DataFrame) -> pl.DataFrame:
-    """Return the groups with a third of what training rows say of brands exchanged by lot."""
-    drawn = pl.int_range(pl.len()).shuffle(seed=0) < pl.len() * 0.35
+    """Return the groups with two thirds of what training rows say of brands exchanged by lot."""
+    drawn = pl.int_range(pl.len()).shuffle(seed=0) < pl.len() * 0.65
     other = pl.col("facet_brand").shuffle(seed=1)
     spoilt = pl.when(drawn & (pl.col("listing_day") < LAST)).then(other)
     return groups.with_columns(facet_brand=spoilt.otherwise("facet_brand"))
