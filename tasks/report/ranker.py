@@ -18,6 +18,7 @@ DRIFT_TITLE = "What the ranker goes by"
 LEADING = 8
 """Features shown however steady they are, the most important."""
 GATE_TITLE = "The gate"
+LIVE_TITLE = "What was live when"
 MAIN = "ndcg@60"
 WHOLE = "all"
 
@@ -128,6 +129,27 @@ def gate_section(decisions: Rows) -> Section:
         "trained_through",
     )
     return Section(GATE_TITLE, table, notes=(f"Why: {newest[c.REASON][0]}",))
+
+
+def live_section(moves: pl.DataFrame) -> Section:
+    """Return the section of ALIAS_MOVES rows, oldest first: what was live when, newest on top."""
+    if moves.is_empty():
+        return Section(LIVE_TITLE, notes=("No model has gone live yet.",))
+    until = pl.col("moved_at").shift(-1).alias("until")
+    table = (
+        moves.with_columns(until)
+        .reverse()
+        .select(
+            pl.col("to_version").alias("live"),
+            pl.col("from_version").alias("before"),
+            pl.col("moved_at").alias("since"),
+            "until",
+            pl.col("moved_by").alias("by"),
+            "trained_through",
+            c.REASON,
+        )
+    )
+    return Section(LIVE_TITLE, table)
 
 
 def gate_headline(decisions: Rows) -> str | None:

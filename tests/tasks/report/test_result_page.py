@@ -13,6 +13,7 @@ from tasks import columns as c
 from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
+    ALIAS_MOVES,
     CANDIDATE_METRICS,
     DATA_CHECKS,
     EVENTS,
@@ -90,6 +91,12 @@ def decision() -> pl.DataFrame:
     return rows(GATE_DECISIONS, refused | {"model_version": "7", "comparisons": "[]"})
 
 
+def moved(model: str, before: str | None, by: str, why: str, at: int) -> pl.DataFrame:
+    move = {"to_version": model, "from_version": before, "moved_by": by, "reason": why}
+    through = {"trained_through": date(2026, 9, 30)}
+    return rows(ALIAS_MOVES, move | through | {"moved_at": datetime(2026, 10, 2, at, tzinfo=UTC)})
+
+
 def section(page: Page, title: str) -> Section:
     return next(one for one in page.sections if one.title == title)
 
@@ -120,6 +127,27 @@ def test_an_empty_lake_gives_a_page_that_names_every_gap(settings: Settings) -> 
 def test_a_day_before_anything_landed_gives_a_page(tmp_path: Path) -> None:
     page = build(DAY, Settings(home=tmp_path, mlflow_url=""))
     assert section(page, "Tables by day").notes == ("No day of this range has landed.",)
+
+
+def test_what_was_live_when_and_why_is_told_of_every_day(settings: Settings) -> None:
+    """Also of days after the page's: a rollback of today is about the model of an earlier night."""
+    assert section(build(DAY, settings), "What was live when").notes == (
+        "No model has gone live yet.",
+    )
+    lake = Lake(settings)
+    lake.append_day(ALIAS_MOVES, DAY, moved("2", None, "promote", "better", 4))
+    later = moved("3", "2", "promote", "better yet", 5)
+    lake.append_day(ALIAS_MOVES, DAY + timedelta(days=1), later)
+    back = moved("2", "3", "rollback", "sales fell", 9)
+    lake.append_day(ALIAS_MOVES, DAY + timedelta(days=1), back)
+    table = section(build(DAY, settings), "What was live when").table
+    assert table is not None
+    four, five, nine = (datetime(2026, 10, 2, hour, tzinfo=UTC) for hour in (4, 5, 9))
+    assert table.drop("trained_through").rows() == [
+        ("2", "3", nine, None, "rollback", "sales fell"),
+        ("3", "2", five, nine, "promote", "better yet"),
+        ("2", None, four, five, "promote", "better"),
+    ]
 
 
 def test_a_superseded_day_is_said_to_be_so(settings: Settings) -> None:
