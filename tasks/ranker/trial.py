@@ -48,7 +48,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one choice of held-out days gave; without `fitted` there was nothing to train on."""
+    """What one choice of held-out days gave; without `fitted` there was nothing to train on.
+
+    `trained_through` is the last listing day that the judged model has seen.
+    """
 
     days: tuple[date, ...]
     lists: pl.DataFrame
@@ -56,6 +59,7 @@ class Trial:
     evidence: Evidence
     decision: Decision
     fitted: Fitted | None = None
+    trained_through: date | None = None
 
     @property
     def first_day(self) -> date:
@@ -86,6 +90,12 @@ def trained_rows(groups: pl.DataFrame, before: date | None = None) -> pl.DataFra
     """Return the rows to train on: all of them, or those of listings before a day."""
     rows = groups.filter("is_trained")
     return rows if before is None else rows.filter(pl.col(c.LISTING_DAY) < before)
+
+
+def last_day(rows: pl.DataFrame) -> date | None:
+    """Return the last listing day of the rows, None without any."""
+    last = rows[c.LISTING_DAY].max()
+    return last if isinstance(last, date) else None
 
 
 def fitted(rows: pl.DataFrame, settings: Settings) -> CatBoost:
@@ -126,7 +136,8 @@ def tried(
     evidence = evidence_of(lists, orders, metrics, explained.shares, past_gains, settings)
     decision = decide(evidence, limits_of(settings.ranker), settings.ranker.accept_reason)
     log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)
-    return Trial(tuple(days), lists, metrics, evidence, decision, explained)
+    through = last_day(rows)
+    return Trial(tuple(days), lists, metrics, evidence, decision, explained, through)
 
 
 def _shares_before(

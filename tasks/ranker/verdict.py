@@ -25,7 +25,7 @@ from tasks.ranker import model as ranker
 from tasks.ranker.gate import Decision, Evidence
 from tasks.ranker.groups import held_out_days
 from tasks.ranker.registry import registry_of
-from tasks.ranker.trial import Rival, Trial, confirmed, fitted, trained_rows, tried
+from tasks.ranker.trial import Rival, Trial, confirmed, fitted, last_day, trained_rows, tried
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ class Past:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's last word: the trial, the decision after the refit, and the version, if any."""
+    """The gate's last word: the trial, the decision after the refit, and the version, if any.
+
+    `trained_through` is that of the refit, where nothing was refitted that of the judged model.
+    """
 
     trial: Trial
     decision: Decision
-    trained_through: date
+    trained_through: date | None
     incumbent: str | None
     number: str | None = None
     refit_correlation: float | None = None
@@ -111,16 +114,16 @@ def _published(
     trial: Trial, incumbent: str | None, groups: pl.DataFrame, day: date, settings: Settings
 ) -> Verdict:
     """Refit on everything and register, where the gate allows it."""
-    through = groups.filter("is_trained")[c.LISTING_DAY].max()
-    seen = through if isinstance(through, date) else trial.first_day
-    if trial.decision.verdict not in PUBLISHABLE:
-        return Verdict(trial, trial.decision, seen, incumbent)
-    refit = fitted(trained_rows(groups), settings)
+    rows = trained_rows(groups)
+    through = last_day(rows)
+    if trial.decision.verdict not in PUBLISHABLE or through is None:
+        return Verdict(trial, trial.decision, trial.trained_through, incumbent)
+    refit = fitted(rows, settings)
     decision, correlation = confirmed(trial, refit, settings)
     number = None
     if decision.verdict in PUBLISHABLE:
-        number = _registered(refit, groups, day, seen, settings)
-    return Verdict(trial, decision, seen, incumbent, number, correlation)
+        number = _registered(refit, groups, day, through, settings)
+    return Verdict(trial, decision, through, incumbent, number, correlation)
 
 
 def _registered(

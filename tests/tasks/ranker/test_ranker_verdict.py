@@ -72,6 +72,8 @@ def test_shuffled_labels_do_not_pass(groups: pl.DataFrame, quick: Settings) -> N
     verdict = verdict_on(shuffled, quick)
     assert verdict.decision.verdict in {"refused", "undecided"}
     assert verdict.number is None
+    # Nothing was refitted: the judged model has not seen the one held-out day.
+    assert decision_row(verdict)["trained_through"].to_list() == [LAST - timedelta(days=1)]
 
 
 def test_a_leaked_label_is_too_good_and_waits_for_a_reason(
@@ -105,6 +107,7 @@ def test_a_tiny_day_is_undecided_and_more_days_are_held_out_together(
     assert still.decision.verdict == "undecided"
     assert "at least 81" in still.decision.reason
     assert still.number is None
+    assert still.trained_through == LAST - timedelta(days=4)
 
 
 def test_a_day_without_a_cart_is_undecided(groups: pl.DataFrame, quick: Settings) -> None:
@@ -123,7 +126,8 @@ def test_without_a_cart_to_learn_from_nothing_is_trained(
     verdict = verdict_on(groups.with_columns(label=pl.lit(0, pl.Int64)), quick)
     assert verdict.decision.verdict == "undecided"
     assert verdict.trial.fitted is None
-    assert decision_row(verdict)["gain"].to_list() == [None]
+    row = decision_row(verdict)
+    assert row.select("gain", "trained_through").rows() == [(None, None)]
 
 
 def test_without_any_list_the_row_says_so(groups: pl.DataFrame, quick: Settings) -> None:
