@@ -46,7 +46,7 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     Raises:
         InputNotReady: the groups of `day` are absent.
     """
-    from tasks.ranker import evaluation, history, verdict
+    from tasks.ranker import evaluation, history, told, verdict
 
     lake = Lake(settings)
     if superseded(lake, day, RANKER_METRICS):
@@ -59,8 +59,8 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     decision = verdict.decision_row(found)
     lake.append_day(GATE_DECISIONS, day, decision)
     verdict.track(found, decision)
-    told = f"{decision['decision'][0]}: {decision[c.REASON][0]}"
-    return {"metrics": metrics.height, "customers": int(decision["customers"][0]), NOTE: told}
+    counts = {"metrics": metrics.height, "customers": int(decision["customers"][0])}
+    return counts | {NOTE: told.note(decision)}
 
 
 def promote(day: date, settings: Settings) -> dict[str, int | str]:

@@ -33,6 +33,7 @@ RANKER = "ranker"
 INCUMBENT = "incumbent"
 LIVE_BEFORE = "live 14 days ago"
 LIVE = (INCUMBENT, LIVE_BEFORE)
+NEWEST_ALONE = "incumbent on the newest day"
 POPULARITY = "popularity"
 RANDOM = "random"
 LOGGED = "logged"

@@ -93,7 +93,9 @@ GATE_DECISIONS = Table(
         "trained_through": Column(pl.Date, nullable=True),
         "held_out_from": Column(pl.Date, nullable=True),
         "held_out_days": _COUNT,
+        # Of held-out lists with a cart; how many lists was not recorded at first.
         "customers": _COUNT,
+        "lists": Column(pl.Int64, nullable=True, low=0),
         # Over the base order (sf_pos; popularity where there is none), whatever the incumbent.
         "gain": _NUMBER,
         "gain_low": _NUMBER,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import pytest
 from tasks import tracking
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker import evaluation as ev
-from tasks.ranker.measure import tie_breaks
+from tasks.ranker import model as ranker
+from tasks.ranker.gate import Comparison
+from tasks.ranker.measure import Interval, tie_breaks
 from tasks.ranker.registry import Version, registry_of
+from tasks.ranker.told import numbers as told_numbers
+from tasks.ranker.told import page
+from tasks.ranker.trial import fitted, trained_rows
 from tasks.ranker.verdict import Past, Verdict, decision_row, judged, track
 from tasks.settings import Settings
 from tests.ranking import LAST
+from tests.rows import rows
 
 DAY = LAST + timedelta(days=1)
 NOTHING = Past(
@@ -160,12 +167,27 @@ def test_a_model_that_has_seen_the_held_out_day_is_no_incumbent(
     assert verdict_on(groups, quick, past).incumbent is None
 
 
-def blurred(groups: pl.DataFrame) -> pl.DataFrame:
-    """Return the groups with a third of what training rows say of brands exchanged by lot."""
-    drawn = pl.int_range(pl.len()).shuffle(seed=0) < pl.len() * 0.35
+def blurred(groups: pl.DataFrame, share: float = 0.35) -> pl.DataFrame:
+    """Return the groups with a share of what training rows say of brands exchanged by lot."""
+    drawn = pl.int_range(pl.len()).shuffle(seed=0) < pl.len() * share
     other = pl.col("facet_brand").shuffle(seed=1)
     spoilt = pl.when(drawn & (pl.col("listing_day") < LAST)).then(other)
     return groups.with_columns(facet_brand=spoilt.otherwise("facet_brand"))
+
+
+def accepted(groups: pl.DataFrame, last: date, settings: Settings) -> pl.DataFrame:
+    """Register a model of the listings up to a day; return the GATE_DECISIONS row it passed by."""
+    learnt = trained_rows(groups, last + timedelta(days=1))
+    example = ranker.features(learnt.head(1)).to_pandas()
+    day = last + timedelta(days=1)
+    number = registry_of(settings).save(fitted(learnt, settings), day, last, example)
+    row = {"model_version": number, "decision": "pass", "is_registered": True}
+    decided = rows(GATE_DECISIONS, row | {"trained_through": last}).with_columns(dt=pl.lit(day))
+    return decided.select(GATE_DECISIONS.stored_schema.names())
+
+
+def compared(verdict: Verdict) -> dict[str, Comparison]:
+    return {one.against: one for one in verdict.trial.evidence.comparisons}
 
 
 def live_through(groups: pl.DataFrame, last: date, settings: Settings) -> tuple[Verdict, Past]:
@@ -194,8 +216,99 @@ def test_days_are_held_out_together_as_far_as_the_live_model_has_not_seen_them(
     verdict = verdict_on(blurred(groups), quick, past)
     assert verdict.trial.days == (LAST, LAST - timedelta(days=1))
     assert verdict.incumbent == live.number
-    compared = {one.against for one in verdict.trial.evidence.comparisons}
-    assert compared == {ev.INCUMBENT, "sf_pos", "popularity"}
+    assert set(compared(verdict)) == {ev.INCUMBENT, "sf_pos", "popularity"}
+
+
+def test_days_held_out_together_with_an_older_model_do_not_drop_the_live_one(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """The twin of an old bad model passes beside it, and is not let in where the live one leads."""
+    worse, alone = blurred(groups, share=0.8), with_limits(quick, min_customers=61)
+    old = accepted(worse, LAST - timedelta(days=4), quick)
+    live = accepted(groups, LAST - timedelta(days=1), quick)
+    past = Past(pl.concat([old, live]), NOTHING.moves)
+    verdict = verdict_on(worse, alone, past)
+    found = compared(verdict)
+    assert (len(verdict.trial.days), verdict.incumbent) == (4, old["model_version"][0])
+    assert found[ev.INCUMBENT].gain == Interval(0.0, 0.0, 0.0)
+    assert found[ev.NEWEST_ALONE].gain.value < -0.005 == found[ev.NEWEST_ALONE].bound
+    assert (verdict.decision.verdict, verdict.number) == ("undecided", None)
+    assert verdict.decision.reason.startswith(str(found[ev.NEWEST_ALONE]))
+    # Within the margin of the live model on the newest day, the further days decide.
+    near = with_limits(alone, margin=0.03, refit_correlation=0.5)
+    assert verdict_on(worse, near, past).decision.verdict == "pass"
+
+
+def test_a_newest_day_without_a_cart_is_not_outvoted_by_days_that_the_live_model_has_seen(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    days = (LAST - timedelta(days=4), LAST - timedelta(days=1))
+    past = Past(pl.concat([accepted(groups, last, quick) for last in days]), NOTHING.moves)
+    is_newest = pl.col("listing_day") == LAST
+    quiet = groups.with_columns(label=pl.when(is_newest).then(0).otherwise("label"))
+    verdict = verdict_on(quiet, quick, past)
+    assert (verdict.trial.days, verdict.decision.verdict) == ((LAST,), "undecided")
+
+
+def test_a_worse_model_is_refused_beside_the_one_live_14_days_ago(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """No decision names an accepted model any more; the move of the alias still names it."""
+    good = accepted(groups, LAST - timedelta(days=1), quick)["model_version"][0]
+    move = {"to_version": good, "trained_through": LAST - timedelta(days=1)}
+    moved = rows(ALIAS_MOVES, move).with_columns(dt=pl.lit(DAY - timedelta(days=14)))
+    past = Past(NOTHING.decisions, moved.select(ALIAS_MOVES.stored_schema.names()))
+    verdict = verdict_on(blurred(groups, share=1.0), quick, past)
+    assert ev.INCUMBENT not in compared(verdict)
+    assert compared(verdict)[ev.LIVE_BEFORE].bound == -quick.ranker.margin
+    assert verdict.decision.verdict == "refused"
+    assert "against live 14 days ago" in verdict.decision.reason
+    later = past.moves.with_columns(dt=pl.lit(DAY - timedelta(days=13)))
+    unknown = verdict_on(blurred(groups, share=1.0), quick, Past(NOTHING.decisions, later))
+    assert ev.LIVE_BEFORE not in compared(unknown)
+
+
+def test_a_refit_unlike_the_judged_model_is_refused_and_not_registered(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    verdict = verdict_on(groups, with_limits(quick, refit_correlation=1.0))
+    assert verdict.trial.decision.verdict == "pass"
+    assert verdict.decision.verdict == "refused"
+    row = decision_row(verdict).row(0, named=True)
+    assert 0.8 < row["refit_correlation"] < 1.0
+    assert (row["is_registered"], row["trained_through"]) == (False, LAST)
+    assert registry_of(quick).version("1") is None
+
+
+def priced_by_brand(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return the groups with what people like at twice the price or more of what they do not."""
+    return groups.with_columns(item_price=1000 + 3000 * pl.col("facet_brand"))
+
+
+def liked_of_one_kind(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return the groups with a category an item, but one for all that people like."""
+    is_liked = pl.col("facet_brand") > 0.6
+    return groups.with_columns(category=pl.when(is_liked).then(pl.lit("a")).otherwise("item_id"))
+
+
+@pytest.mark.parametrize(
+    ("tampered", "limits", "fault"),
+    [
+        (priced_by_brand, {"price_high": 1.0}, "price of the top is 1."),
+        (liked_of_one_kind, {"diversity_low": 1.0}, "diversity of the top fell to 0."),
+    ],
+)
+def test_a_better_order_outside_the_bands_of_its_top_is_refused(
+    groups: pl.DataFrame,
+    quick: Settings,
+    tampered: Callable[[pl.DataFrame], pl.DataFrame],
+    limits: dict[str, float],
+    fault: str,
+) -> None:
+    verdict = verdict_on(tampered(groups), with_limits(quick, **limits))
+    assert verdict.decision.verdict == "refused"
+    assert fault in verdict.decision.reason
+    assert {one.verdict(0.005) for one in verdict.trial.evidence.comparisons} == {"pass"}
 
 
 def test_the_row_keeps_every_number_of_the_decision(groups: pl.DataFrame, quick: Settings) -> None:
@@ -236,17 +349,34 @@ def test_the_table_holds_the_orders_beside_each_other(
     assert main.filter(pl.col("low") > pl.col("value")).is_empty()
 
 
-def test_an_incumbent_that_the_registry_lost_is_not_compared(
+def test_an_incumbent_that_the_registry_lost_is_named_and_the_next_one_compared(
     groups: pl.DataFrame, quick: Settings
 ) -> None:
     first = verdict_on(groups, quick)
     row = decision_row(first).with_columns(
-        model_version=pl.lit("77"), trained_through=pl.lit(date(2026, 3, 1)), dt=pl.lit(DAY)
+        model_version=pl.lit("77"), trained_through=LAST - timedelta(days=1), dt=pl.lit(DAY)
     )
     past = Past(row.select(GATE_DECISIONS.stored_schema.names()), NOTHING.moves)
     second = verdict_on(groups, quick, past)
     assert second.incumbent is None
     assert second.decision.verdict == "pass"
+    assert "registry does not have them: incumbent 77." in second.decision.reason
+    # One that the registry has, if older, is the incumbent instead.
+    older = accepted(groups, LAST - timedelta(days=3), quick)
+    third = verdict_on(groups, quick, Past(pl.concat([past.decisions, older]), NOTHING.moves))
+    assert third.incumbent == older["model_version"][0]
+    assert "registry does not have them: incumbent 77." in third.decision.reason
+
+
+def test_another_model_under_the_number_of_a_lost_one_is_not_compared(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """A registry that is begun again counts from 1."""
+    row = accepted(groups, LAST - timedelta(days=1), quick)
+    of_another = row.with_columns(trained_through=LAST - timedelta(days=3))
+    verdict = verdict_on(groups, quick, Past(of_another, NOTHING.moves))
+    assert verdict.incumbent is None
+    assert f"incumbent {row['model_version'][0]}." in verdict.decision.reason
 
 
 def test_a_verdict_is_shown_on_the_run_in_figures_pictures_and_words(
@@ -262,8 +392,10 @@ def test_a_verdict_is_shown_on_the_run_in_figures_pictures_and_words(
     stored = {file.path for file in client.list_artifacts(run.run_id)}
     assert {"decision.md", "shap.png", "drift.png"} <= stored
     told = Path(client.download_artifacts(run.run_id, "decision.md", str(tmp_path)))
-    assert told.read_text() == f"# pass\n\n{verdict.decision.reason}\n"
+    assert told.read_text() == page(row)
     logged = client.get_run(run.run_id).data.metrics
+    numbers = set(told_numbers(row))
+    assert "gate/against sf_pos/low" in numbers <= set(logged)
     assert logged["ranker/all/ndcg_at_60"] == ev.value_of(
         verdict.trial.metrics, ev.RANKER, "ndcg@60"
     )
