@@ -2,7 +2,9 @@
 
 Orders: the model, live models, `sf_pos`, popularity (carts of 30 days; orders where nothing is
 shown), a random order that every run repeats, and the order that was shown. On the shuffled
-listings, whose positions are random, no figure owes anything to position.
+listings, whose positions are random, no figure owes anything to position. They are few, so all of
+the days that may be held out are measured together, besides the lists drawn at natural shares: no
+model has learnt from these lists, though the judged one may know others of the same days.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ SHORT_LIST = 20
 # Resampling fewer customers than this says how alike they are, not how sure the mean is.
 LEAST_CUSTOMERS = 10
 WARM = "is_warm"
+SHUFFLED = "shuffled"
 
 METRICS = {
     "model": pl.String(),
@@ -98,7 +101,6 @@ def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     named = {
         "warm": pl.col(WARM),
         "cold": ~pl.col(WARM),
-        "shuffled": pl.col("is_shuffled"),
         f"lists of {SHORT_LIST} or fewer": is_short,
         f"lists of more than {SHORT_LIST}": ~is_short,
     }
@@ -108,18 +110,26 @@ def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def measured(
-    groups: pl.DataFrame, orders: Sequence[str], options: Ranker, seed: int
+    groups: pl.DataFrame,
+    shuffled: pl.DataFrame,
+    orders: Sequence[str],
+    options: Ranker,
+    seed: int,
 ) -> pl.DataFrame:
     """Return metric rows of all orders on all slices.
 
     Args:
         groups: whole held-out lists, from `with_orders`, with a column per order.
+        shuffled: shuffled lists likewise; a slice of their own.
         orders: score columns, the model among them.
         options: cutoff and bootstraps.
         seed: of the bootstrap.
     """
     ndcg = ndcg_by_group(groups, orders, options.cutoff)
     rows = [_of_slice(name, part, ndcg, orders, options, seed) for name, part in slices(groups)]
+    if shuffled.height:
+        by_chance = ndcg_by_group(shuffled, orders, options.cutoff)
+        rows.append(_of_slice(SHUFFLED, shuffled, by_chance, orders, options, seed))
     whole = [_of_whole(groups, orders, found) for found in (carts_found, top_of_lists)]
     return pl.concat([pl.DataFrame(schema=METRICS), *rows, *whole])
 
@@ -140,7 +150,7 @@ def _of_slice(
     found = [
         (order, metric, value) for order, value in intervals(here, orders, draws, seed).items()
     ]
-    if name == ALL:
+    if name in (ALL, SHUFFLED):
         gains = paired_gains(here, RANKER, [o for o in orders if o != RANKER], draws, seed)
         found += [(RANKER, f"gain over {other}", gain) for other, gain in gains.items()]
     is_sure = here[c.USER_ID].n_unique() >= LEAST_CUSTOMERS
@@ -215,6 +225,13 @@ def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
 def held_out(groups: pl.DataFrame, days: Sequence[object]) -> pl.DataFrame:
     """Return the whole lists of the given days."""
     return groups.filter(pl.col("is_measured") & pl.col(c.LISTING_DAY).is_in(list(days)))
+
+
+def shuffled_lists(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return the shuffled lists of the days that have whole lists; none has taught a model."""
+    days = groups.filter("is_measured")[c.LISTING_DAY].unique().to_list()
+    is_unlearnt = ~pl.col("is_trained").any().over(c.GROUP_ID)
+    return groups.filter("is_shuffled", pl.col(c.LISTING_DAY).is_in(days), is_unlearnt)
 
 
 def before(groups: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -138,7 +138,10 @@ def tried(
     models = {ev.RANKER: model} | {rival.order: rival.model for rival in rivals}
     lists = _scored(lists, models, settings)
     orders = [ev.RANKER, *(rival.order for rival in rivals), *ev.known_orders(lists)]
-    metrics = ev.measured(lists, orders, settings.ranker, seed_for(settings, "bootstrap"))
+    shuffled = ev.with_orders(ranker.in_order(ev.shuffled_lists(groups)))
+    shuffled = _scored(shuffled, models, settings)
+    seed = seed_for(settings, "bootstrap")
+    metrics = ev.measured(lists, shuffled, orders, settings.ranker, seed)
     explained = explain(model, lists, settings)
     shares = {ev.RANKER: explained.shares} | _shares_before(rivals, lists, settings)
     metrics = pl.concat([metrics, drift.measured(ev.before(groups, min(days)), lists, shares)])

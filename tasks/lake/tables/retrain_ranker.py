@@ -21,7 +21,7 @@ RANKING_GROUPS = Table(
         c.ITEM_ID: Column(pl.String),
         c.LISTING_DAY: Column(pl.Date),
         # train: a sampled row; holdout: the held-out day, whole; spare: whole lists of the days
-        # before it, used only when those days are held out with it.
+        # before it, used when those days are held out with it, and of shuffled ones always.
         c.ROLE: Column(pl.String, values=("train", "holdout", "spare")),
         "is_trained": Column(pl.Boolean),
         "is_measured": Column(pl.Boolean),

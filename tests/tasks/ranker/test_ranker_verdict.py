@@ -24,6 +24,7 @@ from tests.ranking import LAST
 from tests.rows import rows
 
 DAY = LAST + timedelta(days=1)
+TEXT = {"seller_id": pl.String}
 NOTHING = Past(
     pl.DataFrame(schema=GATE_DECISIONS.stored_schema),
     pl.DataFrame(schema=ALIAS_MOVES.stored_schema),
@@ -427,22 +428,93 @@ def test_mrr_and_recall_of_carts_are_those_of_a_hand_worked_pair_of_lists() -> N
     assert ev.carts_found(without, "order") == {}
 
 
+def test_the_top_of_lists_is_that_of_a_hand_worked_pair() -> None:
+    """The eleventh item is of no top; whose seller is not known counts as nobody's."""
+    long = {
+        "group_id": ["g"] * 11,
+        "item_id": [f"i{n:02d}" for n in range(11)],
+        "order": [-float(n) for n in range(11)],
+        "category": ["a"] * 4 + ["b"] * 3 + ["c"] * 3 + ["d"],
+        "item_price": [100.0 * n for n in range(10)] + [9999.0],
+        "popularity": [2.0] * 5 + [4.0] * 5 + [99.0],
+        "item_age_days": [14.0, 15.0, None] + [30.0] * 7 + [1.0],
+        "seller_id": ["s", "s", "s", "t", "t", None, None, None, None, None, "s"],
+    }
+    short = {
+        "group_id": ["h"] * 2,
+        "item_id": ["i", "j"],
+        "order": [1.0, 0.0],
+        "category": ["a", "b"],
+        "item_price": [50.0, 150.0],
+        "popularity": [0.0, 1.0],
+        "item_age_days": [3.0, 3.0],
+        "seller_id": [None, None],
+    }
+    lists = pl.concat([pl.DataFrame(long), pl.DataFrame(short, schema_overrides=TEXT)])
+    found = ev.top_of_lists(lists.with_columns(tie_breaks(lists)), "order")
+    assert found == {
+        "diversity@10": pytest.approx((3 / 10 + 2 / 2) / 2),
+        "price@10": pytest.approx((450 + 100) / 2),
+        "popularity@10": pytest.approx((3 + 0.5) / 2),
+        # One of the nine whose age is known is at most 14 days old.
+        "new items@10": pytest.approx((1 / 9 + 1) / 2),
+        # Of the second list no seller is known: it says nothing.
+        "top seller@10": pytest.approx(3 / 10),
+    }
+
+
+def test_a_ratio_is_of_the_model_over_the_base_order_and_unknown_without_either() -> None:
+    of_price = {"slice": "all", "metric": "price@10", "low": None, "high": None}
+    values = {"ranker": 300.0, "sf_pos": 200.0, "popularity": 0.0}
+    metrics = pl.DataFrame(
+        [of_price | {"model": model, "value": value} for model, value in values.items()],
+        schema=ev.METRICS,
+    )
+    ratios = [ev.ratio_of(metrics, "ranker", base, "price@10") for base in (*values, "random")]
+    assert ratios == [1.0, 1.5, None, None]
+
+
 def test_there_is_a_slice_by_platform_category_group_and_length_of_list() -> None:
     lists = pl.DataFrame({"group_id": ["g"] * 21 + ["h"] * 2}).with_columns(
         platform=pl.when(pl.col("group_id") == "g").then(pl.lit("web")).otherwise(pl.lit("ios")),
         category_group=pl.when(pl.col("group_id") == "g").then(pl.lit("bags")),
-        is_warm=pl.lit(True),
-        is_shuffled=pl.lit(False),
+        is_warm=pl.col("group_id") == "g",
     )
     assert {name: rows.height for name, rows in ev.slices(lists)} == {
         "all": 23,
         "platform=ios": 2,
         "platform=web": 21,
         "category_group=bags": 21,
-        "warm": 23,
+        "warm": 21,
+        "cold": 2,
         "lists of 20 or fewer": 2,
         "lists of more than 20": 21,
     }
+
+
+def test_shuffled_lists_of_every_held_out_day_are_a_slice_besides_those_that_were_drawn(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """A ninth of four days' lists is shuffled and was not drawn; one taught and is out."""
+    number = pl.col("group_id").str.slice(1).cast(pl.Int64)
+    chance = (pl.col("listing_day") > LAST - timedelta(days=4)) & (number % 9 == 0)
+    taught = chance & (pl.col("group_id") == pl.col("group_id").filter(chance).min())
+    mixed = groups.with_columns(
+        is_shuffled=chance,
+        is_measured=pl.col("listing_day").gt(LAST - timedelta(days=4)) & ~chance,
+        is_trained=~chance | taught,
+    )
+    live = accepted(blurred(mixed, share=0.8), LAST - timedelta(days=1), quick)
+    verdict = verdict_on(mixed, quick, Past(live, NOTHING.moves))
+    mine = verdict.trial.metrics.filter(pl.col("model") == "ranker")
+    found = {(row["slice"], row["metric"]): row for row in mine.to_dicts()}
+    assert found["shuffled", "groups"]["value"] == 6 + 7 + 7 + 6 - 1
+    assert found["all", "groups"]["value"] == 54
+    assert set(verdict.trial.lists["is_shuffled"]) == {False}
+    for rival in (ev.INCUMBENT, "sf_pos"):
+        gain = found["shuffled", f"gain over {rival}"]
+        assert gain["low"] < gain["value"] < gain["high"]
+    assert found["shuffled", "gain over sf_pos"]["low"] > 0
 
 
 def test_a_slice_of_few_customers_has_a_value_and_no_interval(

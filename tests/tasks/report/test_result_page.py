@@ -82,6 +82,8 @@ def ranker_metrics() -> pl.DataFrame:
         main | {"model": "popularity", "value": 0.3, "low": 0.29, "high": 0.31},
         {"model": "ranker", "slice": "ios", "metric": "ndcg@60", "value": 0.41},
         {"model": "ranker", "slice": "all", "metric": "diversity", "value": 0.7},
+        {"model": "ranker", "slice": "shuffled", "metric": "gain over sf_pos", "value": 0.05}
+        | {"low": 0.01, "high": 0.09},
     )
 
 
@@ -263,6 +265,9 @@ def test_models_stand_beside_each_other_by_slice(filled: Settings) -> None:
     assert main["slice"].to_list() == ["all", "ios"]
     assert main.row(1) == ("ios", "0.4100", None, None)
     assert other.to_dicts() == [{"metric": "diversity", "ranker": "0.7000"}]
+    assert section(page, "Ranker").notes[1] == (
+        "Free of position, on every shuffled list: gain over sf_pos 0.0500 [0.0100, 0.0900]."
+    )
 
 
 def test_html_escapes_what_data_say_and_names_no_other_address(filled: Settings) -> None:
