@@ -417,15 +417,17 @@ def test_mrr_and_recall_of_carts_are_those_of_a_hand_worked_pair_of_lists() -> N
     lists = pl.DataFrame(
         {
             "group_id": ["g"] * 12 + ["h"] * 5 + ["i"] * 3,
+            "user_id": ["u"] * 12 + ["v"] * 8,
             "item_id": [f"i{number:02d}" for number in (*range(12), *range(5), *range(3))],
             "label": [int(n in (1, 10)) for n in range(12)] + [0, 0, 0, 1, 0] + [0, 0, 0],
             "order": [-float(n) for n in (*range(12), *range(5), *range(3))],
         }
     )
-    found = ev.carts_found(lists.with_columns(tie_breaks(lists)), "order")
-    assert found == {"mrr": (1 / 2 + 1 / 4) / 2, "recall@10": (1 / 2 + 1) / 2}
+    found = ev.carts_found(lists.with_columns(tie_breaks(lists)), ["order"])
+    assert found["mrr"].rows() == [("g", "u", 1 / 2), ("h", "v", 1 / 4)]
+    assert found["recall@10"].rows() == [("g", "u", 1 / 2), ("h", "v", 1.0)]
     without = lists.with_columns(tie_breaks(lists), label=pl.lit(0))
-    assert ev.carts_found(without, "order") == {}
+    assert {rows.height for rows in ev.carts_found(without, ["order"]).values()} == {0}
 
 
 def test_the_top_of_lists_is_that_of_a_hand_worked_pair() -> None:
@@ -522,7 +524,8 @@ def test_a_slice_of_few_customers_has_a_value_and_no_interval(
 ) -> None:
     few = pl.when(pl.col("user_id") < "u05").then(pl.lit("ios")).otherwise("platform")
     metrics = verdict_on(groups.with_columns(platform=few), quick).trial.metrics
-    found = metrics.filter((pl.col("metric") == "ndcg@60") & (pl.col("model") == "ranker"))
-    bounds = {row["slice"]: (row["low"], row["high"]) for row in found.to_dicts()}
-    assert bounds["platform=ios"] == (None, None)
-    assert None not in bounds["platform=web"]
+    for metric in ("ndcg@60", "mrr", "recall@10"):
+        found = metrics.filter((pl.col("metric") == metric) & (pl.col("model") == "ranker"))
+        bounds = {row["slice"]: (row["low"], row["high"]) for row in found.to_dicts()}
+        assert bounds["platform=ios"] == (None, None)
+        assert None not in bounds["platform=web"]
