@@ -28,7 +28,8 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 - **Many days**: backfill build_features; this DAG follows by itself, day by day.
 - **Train superseded days too**: switch **force_training** on, in that backfill or here.
 - **Accept a model that is too good**: trigger its day and type why into **accept_reason**, which is recorded; where a
-  newer day has landed since, also switch **force_training** on.
+  newer day has landed since, also switch **force_training** on. `VITRINA_RANKER__ACCEPT_REASON` is for one run by hand
+  only: never leave it set, it would let every suspicion pass.
 - **Roll back**: trigger rollback_ranker.
 - Safe to repeat: a day is replaced, never appended. Never **mark as success** (the tick): the chain would stop there.
 """  # noqa: E501

@@ -3,12 +3,13 @@
 -- Inputs: events known by :day, listing_days (frame: listing_day, is_ready).
 -- Window: the listing days; attribution closes a day after the listing.
 -- label: a cart, credited to the customer's last impression of the item before it, in its session.
+-- is_shuffled: a list of the kind 'shuffled', in which items stand by chance.
 -- is_trained: of the :groups_per_platform listings with a cart drawn per platform and day (one
 --   without a cart has no pair to learn from), the carts and the negatives whose hash is below
---   :negatives_below.
+--   :negatives_below; never of a shuffled list of the last :held_out_days listing days.
 -- is_measured: of the :measured_groups listings drawn from each of the last :held_out_days listing
 --   days, at natural platform shares, every row.
--- is_shuffled: the whole list was drawn: the propensity of every position is known.
+-- Every shuffled list of these days is kept whole besides: they are too few for a draw to find.
 -- Owner: ranker
 WITH shown AS (
     SELECT
@@ -21,8 +22,7 @@ WITH shown AS (
         surface,
         listing_id,
         listing_kind,
-        position,
-        propensity
+        position
     FROM events
     WHERE event_type = 'impression'
 ),
@@ -36,7 +36,7 @@ listings AS (
         min(platform) AS platform,
         min(surface) AS surface,
         min(listing_kind) AS listing_kind,
-        count(*) = count(propensity) AS is_shuffled
+        COALESCE(min(listing_kind) = 'shuffled', FALSE) AS is_shuffled
     FROM shown
     WHERE listing_id IS NOT NULL
     GROUP BY listing_id
@@ -86,20 +86,28 @@ ready AS (
     WHERE listing_days.is_ready
 ),
 
+teaching AS (
+    SELECT
+        *,
+        is_shuffled AND days_back <= :held_out_days AS is_spared,
+        has_label AND NOT (is_shuffled AND days_back <= :held_out_days) AS can_teach
+    FROM ready
+),
+
 drawn AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY listing_day, platform, has_label ORDER BY draw, group_id
+            PARTITION BY listing_day, platform, can_teach ORDER BY draw, group_id
         ) AS platform_place,
         row_number() OVER (PARTITION BY listing_day ORDER BY draw, group_id) AS day_place
-    FROM ready
+    FROM teaching
 ),
 
 chosen AS (
     SELECT
         *,
-        has_label AND platform_place <= :groups_per_platform AS is_training_group,
+        can_teach AND platform_place <= :groups_per_platform AS is_training_group,
         days_back <= :held_out_days AND day_place <= :measured_groups AS is_measured
     FROM drawn
 ),
@@ -115,6 +123,7 @@ listed AS (
         chosen.surface,
         chosen.listing_kind,
         chosen.is_shuffled,
+        chosen.is_spared,
         chosen.is_training_group,
         chosen.is_measured,
         chosen.days_back = 1 AS is_held_out,
@@ -125,7 +134,7 @@ listed AS (
     INNER JOIN shown ON chosen.group_id = shown.listing_id
     LEFT JOIN positives
         ON chosen.group_id = positives.group_id AND shown.item_id = positives.item_id
-    WHERE chosen.is_training_group OR chosen.is_measured
+    WHERE chosen.is_training_group OR chosen.is_measured OR chosen.is_spared
     QUALIFY row_number() OVER (
         PARTITION BY chosen.group_id, shown.item_id
         ORDER BY shown.ts ASC, shown.position ASC NULLS LAST, shown.event_id ASC
@@ -156,5 +165,5 @@ SELECT
     position,
     CAST(label AS BIGINT) AS label
 FROM kept
-WHERE is_trained OR is_measured
+WHERE is_trained OR is_measured OR is_spared
 ORDER BY group_id, item_id

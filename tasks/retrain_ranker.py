@@ -46,7 +46,7 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     Raises:
         InputNotReady: the groups of `day` are absent.
     """
-    from tasks.ranker import evaluation, history, verdict
+    from tasks.ranker import evaluation, history, told, verdict
 
     lake = Lake(settings)
     if superseded(lake, day, RANKER_METRICS):
@@ -59,12 +59,14 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     decision = verdict.decision_row(found)
     lake.append_day(GATE_DECISIONS, day, decision)
     verdict.track(found, decision)
-    told = f"{decision['decision'][0]}: {decision[c.REASON][0]}"
-    return {"metrics": metrics.height, "customers": int(decision["customers"][0]), NOTE: told}
+    counts = {"metrics": metrics.height, "customers": int(decision["customers"][0])}
+    return counts | {NOTE: told.note(decision)}
 
 
-def promote(day: date, settings: Settings) -> int:
-    """Make the day's model live if the gate passed it; return how many moves that took.
+def promote(day: date, settings: Settings) -> dict[str, int | str]:
+    """Make the day's model live if the gate passed it; return the move, if there was one.
+
+    Its note does not repeat why: `train_ranker` has told it on the same run.
 
     What was once decided about a day that is superseded now is history: it neither goes live nor
     fails again. Nor does what was rolled back from go live again.
@@ -83,15 +85,15 @@ def promote(day: date, settings: Settings) -> int:
         log.info(
             "%s: nothing to promote: %s", day, decision[c.REASON] if decision else "superseded"
         )
-        return 0
+        return {"moves": 0}
     registry = registry_of(settings)
     found = promotion.registered(registry, number)
     moves = history.all_moves(lake)
     if why := promotion.obstacle(decision, moves, registry.serving(), found):
         log.info("%s: %s", day, why)
-        return 0
-    reason = str(decision[c.REASON])
-    return promotion.move(lake, day, registry, found, "promote", reason)
+        return {"moves": 0, NOTE: f"not live: {why}"}
+    moved = promotion.move(lake, day, registry, found, "promote", str(decision[c.REASON]))
+    return {"moves": 1, NOTE: f"live: {moved}"}
 
 
 def superseded(lake: Lake, day: date, *tables: Table) -> bool:

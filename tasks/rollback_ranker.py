@@ -11,11 +11,11 @@ from datetime import date
 from tasks.errors import ContractViolation
 from tasks.lake.lake import Lake
 from tasks.settings import Settings
-from tasks.steps import Step
+from tasks.steps import NOTE, Step
 
 
-def roll_back(day: date, settings: Settings) -> int:
-    """Make the version live that was live before the present one; return how many moves that took.
+def roll_back(day: date, settings: Settings) -> dict[str, int | str]:
+    """Make the version live that was live before the present one; return the move, with why.
 
     Raises:
         ContractViolation: no reason is given, or nothing was live before.
@@ -29,9 +29,10 @@ def roll_back(day: date, settings: Settings) -> int:
             "say why: in the run's rollback_reason, or in VITRINA_RANKER__ROLLBACK_REASON"
         )
     lake, registry = Lake(settings), registry_of(settings)
-    number = promotion.previous(history.moves_until(lake, day), registry.serving())
+    number = promotion.previous(history.all_moves(lake), registry.serving())
     found = promotion.registered(registry, number)
-    return promotion.move(lake, day, registry, found, "rollback", reason)
+    moved = promotion.move(lake, day, registry, found, "rollback", reason)
+    return {"moves": 1, NOTE: f"{moved}: {reason}"}
 
 
 STEPS = (Step(roll_back),)

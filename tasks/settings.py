@@ -11,7 +11,7 @@ import re
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic_settings
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -36,6 +37,8 @@ SECRETS: dict[str, Any] = {
 }
 ItemColumn = Literal["category_group", "category", "brand", "colour", "size", "seller_id"]
 UserColumn = Literal["gender", "birth_year", "city"]
+# Blanks are no words.
+Words = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 class SettingsError(VitrinaError):
@@ -512,9 +515,11 @@ class Ranker(Section):
         le=1,
         description="rank correlation that the refit must have with the judged model",
     )
-    accept_reason: str = Field("", description="why a model that is too good may pass; recorded")
-    rollback_reason: str = Field(
-        "", description="why the live model goes back one version; recorded"
+    accept_reason: Words = Field(
+        "", description="why a model that is too good may pass, for one run only; recorded"
+    )
+    rollback_reason: Words = Field(
+        "", description="why the live model goes back one version, for one run only; recorded"
     )
     model_name: str = Field("ranker", pattern=r"^[a-z][a-z_]*$", description="registered model")
 

@@ -101,6 +101,9 @@ PARAMS = {
 
 RANKER_PARAMS = PARAMS | {
     "accept_reason": Param(
-        "", type="string", description="Why a model that is too good may pass; recorded."
+        None,
+        type=["null", "string"],
+        minLength=3,
+        description="Why a model that is too good may pass; recorded.",
     )
 }

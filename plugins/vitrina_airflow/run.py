@@ -66,7 +66,7 @@ def run_step(
 
 
 def with_conf(settings: Settings, conf: Mapping[str, Any]) -> Settings:
-    """Return the settings, changed as the run's conf says; an empty word changes nothing.
+    """Return the settings, changed as the run's conf says; a blank word changes nothing.
 
     Raises:
         ContractViolation: a word of the wrong type.
@@ -81,8 +81,9 @@ def with_conf(settings: Settings, conf: Mapping[str, Any]) -> Settings:
             raise ContractViolation(
                 f"conf {name}={word!r} is not allowed: it takes a {kind.__name__}"
             )
-        if word:
-            changed = before.model_copy(update={field: word})
+        # A copy of settings validates nothing, so a word of blanks would be a reason.
+        if told := word.strip() if isinstance(word, str) else word:
+            changed = before.model_copy(update={field: told})
             settings = settings.model_copy(update={section: changed})
     return settings
 

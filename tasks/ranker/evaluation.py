@@ -2,12 +2,14 @@
 
 Orders: the model, live models, `sf_pos`, popularity (carts of 30 days; orders where nothing is
 shown), a random order that every run repeats, and the order that was shown. On the shuffled
-listings, whose positions are random, no figure owes anything to position.
+listings, whose positions are random, no figure owes anything to position. They are few, so all of
+the days that may be held out are measured together, besides the lists drawn at natural shares: no
+model has learnt from these lists, though the judged one may know others of the same days.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ RANKER = "ranker"
 INCUMBENT = "incumbent"
 LIVE_BEFORE = "live 14 days ago"
 LIVE = (INCUMBENT, LIVE_BEFORE)
+NEWEST_ALONE = "incumbent on the newest day"
 POPULARITY = "popularity"
 RANDOM = "random"
 LOGGED = "logged"
@@ -44,6 +47,7 @@ SHORT_LIST = 20
 # Resampling fewer customers than this says how alike they are, not how sure the mean is.
 LEAST_CUSTOMERS = 10
 WARM = "is_warm"
+SHUFFLED = "shuffled"
 
 METRICS = {
     "model": pl.String(),
@@ -97,7 +101,6 @@ def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     named = {
         "warm": pl.col(WARM),
         "cold": ~pl.col(WARM),
-        "shuffled": pl.col("is_shuffled"),
         f"lists of {SHORT_LIST} or fewer": is_short,
         f"lists of more than {SHORT_LIST}": ~is_short,
     }
@@ -107,42 +110,60 @@ def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
 
 
 def measured(
-    groups: pl.DataFrame, orders: Sequence[str], options: Ranker, seed: int
+    groups: pl.DataFrame,
+    shuffled: pl.DataFrame,
+    orders: Sequence[str],
+    options: Ranker,
+    seed: int,
 ) -> pl.DataFrame:
     """Return metric rows of all orders on all slices.
 
     Args:
         groups: whole held-out lists, from `with_orders`, with a column per order.
+        shuffled: shuffled lists likewise; a slice of their own.
         orders: score columns, the model among them.
         options: cutoff and bootstraps.
         seed: of the bootstrap.
     """
-    ndcg = ndcg_by_group(groups, orders, options.cutoff)
-    rows = [_of_slice(name, part, ndcg, orders, options, seed) for name, part in slices(groups)]
-    whole = [_of_whole(groups, orders, found) for found in (carts_found, top_of_lists)]
-    return pl.concat([pl.DataFrame(schema=METRICS), *rows, *whole])
+    judged = judged_lists(groups, orders, options.cutoff)
+    rows = [_of_slice(name, part, judged, orders, options, seed) for name, part in slices(groups)]
+    if shuffled.height:
+        by_chance = judged_lists(shuffled, orders, options.cutoff)
+        rows.append(_of_slice(SHUFFLED, shuffled, by_chance, orders, options, seed))
+    return pl.concat([pl.DataFrame(schema=METRICS), *rows, _of_tops(groups, orders)])
+
+
+def judged_lists(
+    groups: pl.DataFrame, orders: Sequence[str], cutoff: int
+) -> dict[str, pl.DataFrame]:
+    """Return for NDCG and what else carts say: `group_id, user_id` and one column per order."""
+    ndcg = {f"ndcg@{cutoff}": ndcg_by_group(groups, orders, cutoff)}
+    return ndcg | carts_found(groups, orders)
 
 
 def _of_slice(
     name: str,
     part: pl.DataFrame,
-    ndcg: pl.DataFrame,
+    judged: dict[str, pl.DataFrame],
     orders: Sequence[str],
     options: Ranker,
     seed: int,
 ) -> pl.DataFrame:
-    here = ndcg.join(part.select(c.GROUP_ID).unique(), on=c.GROUP_ID, how="semi")
-    counts = [_number(RANKER, name, *count) for count in _counts(part, here)]
-    if here.is_empty():
+    ids, draws = part.select(c.GROUP_ID).unique(), options.bootstraps
+    here = {which: lists.join(ids, on=c.GROUP_ID, how="semi") for which, lists in judged.items()}
+    ndcg = here[f"ndcg@{options.cutoff}"]
+    counts = [_number(RANKER, name, *count) for count in _counts(part, ndcg)]
+    if ndcg.is_empty():
         return _frame(counts)
-    metric, draws = f"ndcg@{options.cutoff}", options.bootstraps
     found = [
-        (order, metric, value) for order, value in intervals(here, orders, draws, seed).items()
+        (order, which, value)
+        for which, lists in here.items()
+        for order, value in intervals(lists, orders, draws, seed).items()
     ]
-    if name == ALL:
-        gains = paired_gains(here, RANKER, [o for o in orders if o != RANKER], draws, seed)
+    if name in (ALL, SHUFFLED):
+        gains = paired_gains(ndcg, RANKER, [o for o in orders if o != RANKER], draws, seed)
         found += [(RANKER, f"gain over {other}", gain) for other, gain in gains.items()]
-    is_sure = here[c.USER_ID].n_unique() >= LEAST_CUSTOMERS
+    is_sure = ndcg[c.USER_ID].n_unique() >= LEAST_CUSTOMERS
     rows = [_estimate(order, name, which, value, is_sure) for order, which, value in found]
     return _frame([*counts, *rows])
 
@@ -156,28 +177,25 @@ def _counts(part: pl.DataFrame, ndcg: pl.DataFrame) -> list[tuple[str, float]]:
     ]
 
 
-def _of_whole(
-    groups: pl.DataFrame,
-    orders: Sequence[str],
-    found: Callable[[pl.DataFrame, str], dict[str, float]],
-) -> pl.DataFrame:
+def _of_tops(groups: pl.DataFrame, orders: Sequence[str]) -> pl.DataFrame:
+    tops = {order: top_of_lists(groups, order) for order in orders}
     return _frame(
-        [_number(order, ALL, *entry) for order in orders for entry in found(groups, order).items()]
+        [_number(order, ALL, *entry) for order, top in tops.items() for entry in top.items()]
     )
 
 
-def carts_found(groups: pl.DataFrame, order: str) -> dict[str, float]:
+def carts_found(groups: pl.DataFrame, orders: Sequence[str]) -> dict[str, pl.DataFrame]:
     """Return MRR of a list's first cart and the share of its carts in the first ten.
 
-    Averaged over lists with a cart; empty without one.
+    Each has a row per list with a cart: `group_id, user_id` and one column per order.
     """
-    rank = pl.col(c.RANK).cast(pl.Float64)
-    carts = groups.select(c.GROUP_ID, c.LABEL, ranks(groups, order)).filter(pl.col(c.LABEL) == 1)
-    by_group = carts.group_by(c.GROUP_ID).agg(
-        (1 / rank.min()).alias("mrr"), (rank <= TOP).mean().alias(f"recall@{TOP}")
-    )
-    means = by_group.sort(c.GROUP_ID).drop(c.GROUP_ID).mean().row(0, named=True)
-    return {name: value for name, value in means.items() if value is not None}
+    of_order = (ranks(groups, order).cast(pl.Float64).alias(order) for order in orders)
+    carts = groups.select(c.GROUP_ID, c.USER_ID, c.LABEL, *of_order).filter(pl.col(c.LABEL) == 1)
+    by_list, rank = carts.group_by(c.GROUP_ID, c.USER_ID), pl.col(*orders)
+    return {
+        "mrr": by_list.agg(rank.min().pow(-1)).sort(c.GROUP_ID),
+        f"recall@{TOP}": by_list.agg((rank <= TOP).mean()).sort(c.GROUP_ID),
+    }
 
 
 def top_of_lists(groups: pl.DataFrame, order: str) -> dict[str, float]:
@@ -214,6 +232,13 @@ def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
 def held_out(groups: pl.DataFrame, days: Sequence[object]) -> pl.DataFrame:
     """Return the whole lists of the given days."""
     return groups.filter(pl.col("is_measured") & pl.col(c.LISTING_DAY).is_in(list(days)))
+
+
+def shuffled_lists(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return the shuffled lists of the days that have whole lists; none has taught a model."""
+    days = groups.filter("is_measured")[c.LISTING_DAY].unique().to_list()
+    is_unlearnt = ~pl.col("is_trained").any().over(c.GROUP_ID)
+    return groups.filter("is_shuffled", pl.col(c.LISTING_DAY).is_in(days), is_unlearnt)
 
 
 def before(groups: pl.DataFrame, day: date) -> pl.DataFrame:

@@ -7,6 +7,10 @@ interval, against a bound: -margin for live models, 0 for `sf_pos` and popularit
     refused    not passed, and high <= bound or high - low <= margin: more data would not help
     undecided  not passed, and the interval is wider than the margin
 
+Days that are held out together are compared with an older model than the live one, which has seen
+all of them but the newest. Of that day alone the gain over the live one must then be at least
+-margin, as an estimate: below it the model is undecided.
+
 Refused beats undecided beats too good beats pass. Too good: the gain over `sf_pos` lies above the
 median of the last gains by more than `mads` median absolute deviations, or a single feature holds
 `share` of the summed |SHAP|: a leak looks like that more often than a better model does.
@@ -15,7 +19,7 @@ median of the last gains by more than `mads` median absolute deviations, or a si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -27,6 +31,8 @@ Verdict = Literal["pass", "refused", "undecided", "too good"]
 # Below these a spread is noise of few days, not a law: no verdict rests on it.
 LEAST_GAINS = 7
 LEAST_MAD = 0.002
+NAMED = 3
+"""Lost models that the reason names."""
 
 
 @dataclass(frozen=True)
@@ -45,24 +51,30 @@ class Limits:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paired gain over `against`; to pass, its lower end lies above `bound`."""
+    """The paired gain over `against`; to pass, its lower end lies above `bound`.
+
+    One `by_value` has an interval too wide to decide, and only must not lie below the bound.
+    """
 
     against: str
     gain: Interval
     bound: float
+    by_value: bool = False
 
     def verdict(self, margin: float) -> Literal["pass", "refused", "undecided"]:
         """Judge this comparison alone."""
+        if self.by_value:
+            return "pass" if self.gain.value >= self.bound else "undecided"
         if self.gain.low > self.bound:
             return "pass"
         settled = self.gain.high <= self.bound or self.gain.high - self.gain.low <= margin
         return "refused" if settled else "undecided"
 
     def __str__(self) -> str:
-        gain = self.gain
+        gain, needs = self.gain, "itself >=" if self.by_value else ">"
         return (
             f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] against {self.against}"
-            f" (needs > {self.bound:+.4f})"
+            f" (needs {needs} {self.bound:+.4f})"
         )
 
 
@@ -70,9 +82,10 @@ class Comparison:
 class Evidence:
     """What the gate looks at.
 
-    `customers` have a held-out list with a cart; `gain` is over the base order, `past_gains` are
-    the earlier decisions' gains over it, newest last; ratios are the model's top against the base
-    order's (None: not known from this source).
+    `customers` have a held-out list with a cart, `lists` in all; `gain` is over the base order,
+    `past_gains` are the earlier decisions' gains over it, newest last; ratios are the model's top
+    against the base order's (None: not known from this source). `lost` are models that should have
+    been compared and that the registry does not have.
     """
 
     customers: int
@@ -83,6 +96,8 @@ class Evidence:
     top_share: float = 0.0
     diversity_ratio: float | None = None
     price_ratio: float | None = None
+    lists: int = 0
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +114,15 @@ class Decision:
 
 def decide(evidence: Evidence, limits: Limits, accept_reason: str = "") -> Decision:
     """Return the verdict on a model; `accept_reason` lets one that is too good pass."""
+    decision = _decided(evidence, limits, accept_reason)
+    if not evidence.lost:
+        return decision
+    named = ", ".join(evidence.lost[:NAMED]) + (", ..." if len(evidence.lost) > NAMED else "")
+    told = f"{decision.reason} Not compared, for the registry does not have them: {named}."
+    return replace(decision, reason=told)
+
+
+def _decided(evidence: Evidence, limits: Limits, accept_reason: str) -> Decision:
     if evidence.customers < limits.min_customers:
         return Decision("undecided", _tiny(evidence.customers, limits.min_customers))
     if faults := [*_lost(evidence, limits, "refused"), *_out_of_band(evidence, limits)]:
@@ -120,7 +144,7 @@ def _wins(evidence: Evidence) -> str:
 
 def _too_good(suspicion: str, wins: str, accept_reason: str) -> Decision:
     if accept_reason:
-        told = f"{wins}. Accepted although {suspicion}: {accept_reason}"
+        told = f"{wins}. Accepted although {suspicion}: {accept_reason}."
         return Decision("pass", told, accept_reason)
     advice = "Look for a leak; if there is none, run again with a reason."
     return Decision("too good", f"{suspicion}. {advice}")

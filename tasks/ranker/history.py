@@ -16,10 +16,14 @@ import polars as pl
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.ranker.gate import Comparison
+from tasks.ranker.measure import Interval
 from tasks.training import EPOCH
 
 UNREGISTERED = "unregistered"
 LIVE_AGO = timedelta(days=14)
+
+Named = tuple[str, date]
+"""A version's number and the last listing day it has seen, as they were recorded."""
 
 
 def now() -> datetime:
@@ -61,29 +65,31 @@ def standing(decisions: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
     return known.filter(~is_left).select(decisions.columns)
 
 
-def incumbent(decisions: pl.DataFrame, moves: pl.DataFrame, first_held_out: date) -> str | None:
-    """Return the newest accepted version that has not seen the held-out days.
+def accepted_before(
+    decisions: pl.DataFrame, moves: pl.DataFrame, first_held_out: date
+) -> list[Named]:
+    """Return the accepted versions that have not seen the held-out days, the newest first.
 
     Accepted: passed, registered, and not rolled back from.
     """
-    accepted = (
+    return (
         standing(decisions, moves)
         .filter(
             pl.col("decision") == "pass",
             pl.col("is_registered"),
             pl.col("trained_through") < first_held_out,
         )
-        .sort("trained_through", "decided_at")
+        .sort("trained_through", "decided_at", descending=True)
+        .select("model_version", "trained_through")
+        .rows()
     )
-    return str(accepted["model_version"][-1]) if accepted.height else None
 
 
-def live_before(moves: pl.DataFrame, day: date, first_held_out: date) -> str | None:
-    """Return what was live 14 days before `day`; None if it has seen the held-out days."""
-    then = moves.filter(pl.col("dt") <= day - LIVE_AGO)
-    if then.is_empty() or then["trained_through"][-1] >= first_held_out:
-        return None
-    return str(then["to_version"][-1])
+def live_before(moves: pl.DataFrame, day: date, first_held_out: date) -> list[Named]:
+    """Return what was live 14 days before `day`; nothing if it has seen the held-out days."""
+    then = moves.filter(pl.col("dt") <= day - LIVE_AGO).tail(1)
+    unseen = then.filter(pl.col("trained_through") < first_held_out)
+    return unseen.select("to_version", "trained_through").rows()
 
 
 def past_gains(decisions: pl.DataFrame, last: int) -> tuple[float, ...]:
@@ -96,3 +102,8 @@ def past_gains(decisions: pl.DataFrame, last: int) -> tuple[float, ...]:
 def comparisons_text(comparisons: Iterable[Comparison]) -> str:
     """Return every comparison as JSON."""
     return json.dumps([asdict(one) for one in comparisons])
+
+
+def comparisons_of(text: str) -> list[Comparison]:
+    """Return the comparisons that `comparisons_text` wrote."""
+    return [Comparison(**one | {"gain": Interval(**one["gain"])}) for one in json.loads(text)]

@@ -95,8 +95,8 @@ def previous(moves: pl.DataFrame, live: Version | None) -> str:
 
 def move(
     lake: Lake, day: date, registry: Registry, found: Version, moved_by: str, reason: str
-) -> int:
-    """Make a version the live one and return 1, the move; one that broke off is only finished."""
+) -> str:
+    """Make a version the live one and say which went; a move that broke off is only finished."""
     live = registry.serving()
     # Recorded first: what cannot be written down is not done, and a rollback that is tried again
     # after a full disk goes back one version, not two.
@@ -104,7 +104,7 @@ def move(
         row = _row(lake, live, found, moved_by, reason)
         lake.append_day(ALIAS_MOVES, day, pl.DataFrame([row], schema=ALIAS_MOVES.schema))
     registry.serve(found.number)
-    return 1
+    return f"version {live.number if live else 'none'} -> {found.number}"
 
 
 def _broke_off(moves: pl.DataFrame, live: Version | None, found: Version, moved_by: str) -> bool:

@@ -38,6 +38,15 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What the gate looks at besides a trial's own lists; see `Evidence`."""
+
+    past_gains: tuple[float, ...] = ()
+    lost: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A model with what SHAP says about it."""
 
@@ -48,7 +57,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one choice of held-out days gave; without `fitted` there was nothing to train on."""
+    """What one choice of held-out days gave; without `fitted` there was nothing to train on.
+
+    `trained_through` is the last listing day that the judged model has seen.
+    """
 
     days: tuple[date, ...]
     lists: pl.DataFrame
@@ -56,6 +68,7 @@ class Trial:
     evidence: Evidence
     decision: Decision
     fitted: Fitted | None = None
+    trained_through: date | None = None
 
     @property
     def first_day(self) -> date:
@@ -88,6 +101,12 @@ def trained_rows(groups: pl.DataFrame, before: date | None = None) -> pl.DataFra
     return rows if before is None else rows.filter(pl.col(c.LISTING_DAY) < before)
 
 
+def last_day(rows: pl.DataFrame) -> date | None:
+    """Return the last listing day of the rows, None without any."""
+    last = rows[c.LISTING_DAY].max()
+    return last if isinstance(last, date) else None
+
+
 def fitted(rows: pl.DataFrame, settings: Settings) -> CatBoost:
     """Return a model of training rows."""
     log.info("training on %d rows, %d groups", rows.height, rows[c.GROUP_ID].n_unique())
@@ -98,7 +117,7 @@ def tried(
     groups: pl.DataFrame,
     days: Sequence[date],
     rivals: Sequence[Rival],
-    past_gains: tuple[float, ...],
+    known: Known,
     settings: Settings,
 ) -> Trial:
     """Return the trial of holding these days out.
@@ -107,7 +126,7 @@ def tried(
         groups: RANKING_GROUPS rows of one day.
         days: listing days to hold out, the newest ones.
         rivals: live models that have not seen those days.
-        past_gains: of earlier decisions, oldest first.
+        known: what the gate looks at besides these lists.
         settings: of the ranker, seeds and threads.
     """
     rows = trained_rows(groups, min(days))
@@ -119,14 +138,18 @@ def tried(
     models = {ev.RANKER: model} | {rival.order: rival.model for rival in rivals}
     lists = _scored(lists, models, settings)
     orders = [ev.RANKER, *(rival.order for rival in rivals), *ev.known_orders(lists)]
-    metrics = ev.measured(lists, orders, settings.ranker, seed_for(settings, "bootstrap"))
+    shuffled = ev.with_orders(ranker.in_order(ev.shuffled_lists(groups)))
+    shuffled = _scored(shuffled, models, settings)
+    seed = seed_for(settings, "bootstrap")
+    metrics = ev.measured(lists, shuffled, orders, settings.ranker, seed)
     explained = explain(model, lists, settings)
     shares = {ev.RANKER: explained.shares} | _shares_before(rivals, lists, settings)
     metrics = pl.concat([metrics, drift.measured(ev.before(groups, min(days)), lists, shares)])
-    evidence = evidence_of(lists, orders, metrics, explained.shares, past_gains, settings)
+    evidence = evidence_of(lists, orders, metrics, explained.shares, known, settings)
     decision = decide(evidence, limits_of(settings.ranker), settings.ranker.accept_reason)
     log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)
-    return Trial(tuple(days), lists, metrics, evidence, decision, explained)
+    through = last_day(rows)
+    return Trial(tuple(days), lists, metrics, evidence, decision, explained, through)
 
 
 def _shares_before(
@@ -166,7 +189,7 @@ def evidence_of(
     orders: Sequence[str],
     metrics: pl.DataFrame,
     shares: pl.DataFrame,
-    past_gains: tuple[float, ...],
+    known: Known,
     settings: Settings,
 ) -> Evidence:
     """Return what the gate looks at."""
@@ -176,12 +199,15 @@ def evidence_of(
     bounds |= dict.fromkeys(base, 0.0)
     ndcg = ndcg_by_group(lists, orders, options.cutoff)
     gains = _gains(ndcg, [name for name in orders if name in bounds], settings)
+    compared = [Comparison(name, gain, bounds[name]) for name, gain in gains.items()]
     diversity, price = f"diversity@{ev.TOP}", f"price@{ev.TOP}"
     return Evidence(
         customers=ndcg[c.USER_ID].n_unique(),
-        comparisons=tuple(Comparison(name, gain, bounds[name]) for name, gain in gains.items()),
+        lists=ndcg.height,
+        comparisons=(*compared, *known.comparisons),
         gain=gains[base[0]].value if gains and base else 0.0,
-        past_gains=past_gains,
+        past_gains=known.past_gains,
+        lost=known.lost,
         top_feature=str(shares["feature"][0]),
         top_share=float(shares["share"][0]),
         diversity_ratio=ev.ratio_of(metrics, ev.RANKER, base[0], diversity) if base else None,

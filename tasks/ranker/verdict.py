@@ -1,16 +1,16 @@
 """From groups to a recorded verdict: hold out one day, more when undecided, refit, register.
 
 The rivals of a trial have not seen its held-out days; where no model is that old, `sf_pos` and
-popularity decide. Days are held out together only as far back as every rival of the first trial
-still qualifies: more days must not drop the live model from the comparison. So after a night that
-decided nothing the live model is a day older, and the next one may pool a day more.
+popularity decide. Days held out together are compared with an accepted model older than the first
+of them; where there is none, fewer days are. The live model has seen all of them but the newest, so
+its comparison on that day stays evidence: more days must not drop the live model.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -19,13 +19,13 @@ import polars as pl
 from tasks import columns as c
 from tasks import tracking
 from tasks.lake.tables import GATE_DECISIONS
-from tasks.ranker import drift, history
+from tasks.ranker import drift, history, told
 from tasks.ranker import evaluation as ev
 from tasks.ranker import model as ranker
-from tasks.ranker.gate import Decision, Evidence
+from tasks.ranker.gate import Comparison, Decision, Evidence
 from tasks.ranker.groups import held_out_days
 from tasks.ranker.registry import registry_of
-from tasks.ranker.trial import Rival, Trial, confirmed, fitted, trained_rows, tried
+from tasks.ranker.trial import Known, Rival, Trial, confirmed, fitted, last_day, trained_rows, tried
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,14 @@ class Past:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's last word: the trial, the decision after the refit, and the version, if any."""
+    """The gate's last word: the trial, the decision after the refit, and the version, if any.
+
+    `trained_through` is that of the refit, where nothing was refitted that of the judged model.
+    """
 
     trial: Trial
     decision: Decision
-    trained_through: date
+    trained_through: date | None
     incumbent: str | None
     number: str | None = None
     refit_correlation: float | None = None
@@ -64,63 +67,106 @@ def judged(groups: pl.DataFrame, day: date, past: Past, settings: Settings) -> V
         return None
     rivals = rivals_of(day, days[0], past, settings)
     gains = history.past_gains(past.decisions, settings.ranker.past_gains)
-    trial = tried(groups, days[:1], rivals, gains, settings)
-    together = unseen(days, rivals)
-    if _may_pool(trial, together):
-        log.info("undecided on %s: holding out %d days together", days[0], len(together))
-        trial = tried(groups, together, rivals, gains, settings)
-    incumbent = next((one.version.number for one in rivals if one.order == ev.INCUMBENT), None)
-    return _published(trial, incumbent, groups, day, settings)
+    trial = tried(groups, days[:1], rivals.found, Known(gains, rivals.lost), settings)
+    if trial.decision.verdict == "undecided" and trial.fitted is not None:
+        together, older = pooled(day, days, past, (trial, rivals), settings)
+        if len(together) > 1:
+            log.info("undecided on %s: holding out %d days together", days[0], len(together))
+            lost = tuple(dict.fromkeys((*rivals.lost, *older.lost)))
+            known = Known(gains, lost, newest_alone(trial, rivals, older))
+            trial, rivals = tried(groups, together, older.found, known, settings), older
+    return _published(trial, rivals.incumbent, groups, day, settings)
 
 
-def unseen(days: list[date], rivals: Sequence[Rival]) -> list[date]:
-    """Return those of the days, newest first, that no rival has learnt from."""
-    return [day for day in days if all(one.version.trained_through < day for one in rivals)]
+@dataclass(frozen=True)
+class Rivals:
+    """The models to compare with, and the names of those that the registry does not have."""
+
+    found: tuple[Rival, ...]
+    lost: tuple[str, ...]
+
+    @property
+    def incumbent(self) -> str | None:
+        """The incumbent's version."""
+        return next((one.version.number for one in self.found if one.order == ev.INCUMBENT), None)
+
+    @property
+    def orders(self) -> set[str]:
+        """The names of the orders that the models give."""
+        return {one.order for one in self.found}
 
 
-def _may_pool(trial: Trial, days: list[date]) -> bool:
-    return trial.decision.verdict == "undecided" and trial.fitted is not None and len(days) > 1
+def pooled(
+    day: date, days: list[date], past: Past, newest: tuple[Trial, Rivals], settings: Settings
+) -> tuple[list[date], Rivals]:
+    """Return as many of the days, newest first, as may be held out together, and their rivals.
+
+    Whatever the newest day alone was compared with has a model there that has not seen them, and
+    the live model was compared on the newest day, or is among them.
+    """
+    trial, rivals = newest
+    compared = {one.against for one in trial.evidence.comparisons}
+    for count in range(len(days), 1, -1):
+        older = rivals_of(day, days[count - 1], past, settings)
+        is_kept = older.incumbent == rivals.incumbent or ev.INCUMBENT in compared
+        if rivals.orders <= older.orders and is_kept:
+            return days[:count], older
+    return days[:1], rivals
 
 
-def rivals_of(day: date, first_held_out: date, past: Past, settings: Settings) -> list[Rival]:
-    """Return the incumbent and the model live 14 days ago, those that the registry still has."""
-    numbers = {
-        ev.INCUMBENT: history.incumbent(past.decisions, past.moves, first_held_out),
+def newest_alone(trial: Trial, rivals: Rivals, older: Rivals) -> tuple[Comparison, ...]:
+    """Return the newest day's comparison with the incumbent that further days do not have."""
+    if older.incumbent == rivals.incumbent:
+        return ()
+    return tuple(
+        replace(one, against=ev.NEWEST_ALONE, by_value=True)
+        for one in trial.evidence.comparisons
+        if one.against == ev.INCUMBENT
+    )
+
+
+def rivals_of(day: date, first_held_out: date, past: Past, settings: Settings) -> Rivals:
+    """Return the incumbent and the model live 14 days ago, the newest that the registry has."""
+    before = {
+        ev.INCUMBENT: history.accepted_before(past.decisions, past.moves, first_held_out),
         ev.LIVE_BEFORE: history.live_before(past.moves, day, first_held_out),
     }
-    found = [
-        _rival(order, number, first_held_out, settings)
-        for order, number in numbers.items()
-        if number is not None
-    ]
-    return [rival for rival in found if rival is not None]
+    found, lost = list[Rival](), list[str]()
+    for order, versions in before.items():
+        rival, absent = _newest(order, versions, settings)
+        found += [rival] if rival else []
+        lost += absent
+    return Rivals(tuple(found), tuple(lost))
 
 
-def _rival(order: str, number: str, first_held_out: date, settings: Settings) -> Rival | None:
-    """Return a registered model to compare with, if it is there and has not seen the lists."""
-    registry = registry_of(settings)
-    version = registry.version(number)
-    # The lake may outlive a registry, whose successor counts its versions from 1 again.
-    if version is None or version.trained_through >= first_held_out:
-        log.warning("version %s of %s is not in this registry", number, order)
-        return None
-    return Rival(order, version, registry.load(number))
+def _newest(
+    order: str, versions: Sequence[history.Named], settings: Settings
+) -> tuple[Rival | None, list[str]]:
+    """Return the first of the versions that the registry has, and the names of those before it."""
+    registry, lost = registry_of(settings), list[str]()
+    for number, through in versions:
+        version = registry.version(number)
+        # The lake may outlive a registry, whose successor counts its versions from 1 again.
+        if version is not None and version.trained_through == through:
+            return Rival(order, version, registry.load(number)), lost
+        lost.append(f"{order} {number}")
+    return None, lost
 
 
 def _published(
     trial: Trial, incumbent: str | None, groups: pl.DataFrame, day: date, settings: Settings
 ) -> Verdict:
     """Refit on everything and register, where the gate allows it."""
-    through = groups.filter("is_trained")[c.LISTING_DAY].max()
-    seen = through if isinstance(through, date) else trial.first_day
-    if trial.decision.verdict not in PUBLISHABLE:
-        return Verdict(trial, trial.decision, seen, incumbent)
-    refit = fitted(trained_rows(groups), settings)
+    rows = trained_rows(groups)
+    through = last_day(rows)
+    if trial.decision.verdict not in PUBLISHABLE or through is None:
+        return Verdict(trial, trial.decision, trial.trained_through, incumbent)
+    refit = fitted(rows, settings)
     decision, correlation = confirmed(trial, refit, settings)
     number = None
     if decision.verdict in PUBLISHABLE:
-        number = _registered(refit, groups, day, seen, settings)
-    return Verdict(trial, decision, seen, incumbent, number, correlation)
+        number = _registered(refit, groups, day, through, settings)
+    return Verdict(trial, decision, through, incumbent, number, correlation)
 
 
 def _registered(
@@ -149,6 +195,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "held_out_from": trial.first_day,
         "held_out_days": len(trial.days),
         "customers": evidence.customers,
+        "lists": evidence.lists,
         **base,
         "top_feature": evidence.top_feature or None,
         "top_share": evidence.top_share,
@@ -177,13 +224,15 @@ def _unjudged() -> dict[str, object]:
         "is_registered": False,
         "held_out_days": 0,
         "customers": 0,
+        "lists": 0,
         "comparisons": "[]",
     }
 
 
 def track(verdict: Verdict | None, row: pl.DataFrame) -> None:
     """Show the verdict on the task's run: figures, the SHAP picture, the decision in words."""
-    tracking.text("decision.md", f"# {row['decision'][0]}\n\n{row[c.REASON][0]}\n")
+    tracking.text("decision.md", told.page(row))
+    tracking.metrics(told.numbers(row))
     if verdict is None or verdict.trial.fitted is None:
         return
     for model, part, metric, value in verdict.trial.metrics.select(

@@ -26,6 +26,7 @@ from tasks.lake.tables import (
 )
 from tasks.landing.importers import IMPORTERS
 from tasks.landing.manifest import landing_days, read_manifest
+from tasks.ranker.history import all_moves
 from tasks.report.candidates import candidates_headline, candidates_section
 from tasks.report.days import days_headline, days_section
 from tasks.report.facets import facets_headline, facets_section
@@ -33,7 +34,13 @@ from tasks.report.gaps import Gap, Rows
 from tasks.report.lookalikes import lookalike_sections, lookalikes_headline
 from tasks.report.mailings import mailing_sections, recent_mailings
 from tasks.report.page import Page, Section
-from tasks.report.ranker import gate_headline, gate_section, ranker_headline, ranker_sections
+from tasks.report.ranker import (
+    gate_headline,
+    gate_section,
+    live_section,
+    ranker_headline,
+    ranker_sections,
+)
 from tasks.report.received import (
     by_day_section,
     checks_section,
@@ -82,6 +89,7 @@ def build(
     sections = (
         runs_section(airflow_runs(runs)) if runs else writes_section(found.filter(day=day)),
         *_results(rows, rows_of(lake, THRESHOLD_CARDS, day - timedelta(days=1)), lacking),
+        live_section(all_moves(lake)),
         *mailing_sections(*recent_mailings(lake, day)),
         *_received(day, rows, counts, settings),
         volume_section(found),

@@ -6,6 +6,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.ranker.drift import MOVED, SHIFTED, STEADY, UNKNOWN, by_family, by_feature
+from tasks.ranker.evaluation import SHUFFLED
 from tasks.report import figures
 from tasks.report.gaps import Gap, Rows, gap_section
 from tasks.report.page import Section, interval, with_interval
@@ -18,6 +19,7 @@ DRIFT_TITLE = "What the ranker goes by"
 LEADING = 8
 """Features shown however steady they are, the most important."""
 GATE_TITLE = "The gate"
+LIVE_TITLE = "What was live when"
 MAIN = "ndcg@60"
 WHOLE = "all"
 
@@ -38,12 +40,20 @@ def ranker_sections(metrics: Rows, days: Rows) -> tuple[Section, ...]:
     whole = main.filter(pl.col(c.SLICE) == WHOLE)
     figure = figures.intervals(whole, "model", "NDCG@60 on held-out groups", ("ranker",))
     note = "NDCG@60 on held-out groups; intervals: 95% bootstrap over customers."
-    other = _other(metrics)
+    other, told = _other(metrics), (note, *_free_of_position(metrics), *listed)
     return (
-        Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, (note, *listed)),
+        Section(TITLE, _beside(main, c.SLICE), figure if whole.height else None, told),
         *([Section(OTHER_TITLE, _beside(other, c.METRIC))] if other.height else []),
         *_drift(metrics),
     )
+
+
+def _free_of_position(metrics: pl.DataFrame) -> tuple[str, ...]:
+    """Say what the ranker gains where items stood by chance."""
+    gains = metrics.filter(pl.col(c.SLICE) == SHUFFLED, pl.col(c.METRIC).str.starts_with("gain"))
+    rows = gains.select(c.METRIC, c.VALUE, c.LOW, c.HIGH).sort(c.METRIC).iter_rows()
+    said = ", ".join(f"{row[0]} {interval(*row[1:])}" for row in rows)
+    return (f"Free of position, on every shuffled list: {said}.",) if said else ()
 
 
 def _drift(metrics: pl.DataFrame) -> tuple[Section, ...]:
@@ -128,6 +138,27 @@ def gate_section(decisions: Rows) -> Section:
         "trained_through",
     )
     return Section(GATE_TITLE, table, notes=(f"Why: {newest[c.REASON][0]}",))
+
+
+def live_section(moves: pl.DataFrame) -> Section:
+    """Return the section of ALIAS_MOVES rows, oldest first: what was live when, newest on top."""
+    if moves.is_empty():
+        return Section(LIVE_TITLE, notes=("No model has gone live yet.",))
+    until = pl.col("moved_at").shift(-1).alias("until")
+    table = (
+        moves.with_columns(until)
+        .reverse()
+        .select(
+            pl.col("to_version").alias("live"),
+            pl.col("from_version").alias("before"),
+            pl.col("moved_at").alias("since"),
+            "until",
+            pl.col("moved_by").alias("by"),
+            "trained_through",
+            c.REASON,
+        )
+    )
+    return Section(LIVE_TITLE, table)
 
 
 def gate_headline(decisions: Rows) -> str | None:

@@ -223,9 +223,9 @@ def noisy(noise: float) -> pl.Expr:
 
 
 def declined(customers: int, noises: Sequence[float]) -> list[Night]:
-    """Return the nights of a decline; `noises` are those of each night's new model."""
+    """Return the nights of a decline; `noises` are of the first model, then of each night's new."""
     live, nights = [0], list[Night]()
-    for number in range(1, NIGHTS + 1):
+    for number in range(1, len(noises)):
         rivals = {ev.INCUMBENT: live[-1]}
         if number >= LIVE_AGO.days:
             rivals[ev.LIVE_BEFORE] = live[number - LIVE_AGO.days]

@@ -116,6 +116,11 @@ def test_a_run_s_conf_changes_the_settings(settings: Settings) -> None:
 def test_what_a_form_leaves_empty_changes_nothing(settings: Settings) -> None:
     assert with_conf(settings, {"force_training": False, "accept_reason": ""}) is settings
     assert with_conf(settings, {"rollback_reason": None}) is settings
+    assert with_conf(settings, {"accept_reason": "  ", "rollback_reason": " \n"}) is settings
+
+
+def test_a_reason_is_kept_without_the_blanks_around_it(settings: Settings) -> None:
+    assert with_conf(settings, {"accept_reason": " sale "}).ranker.accept_reason == "sale"
 
 
 def test_a_word_of_the_wrong_type_is_refused(settings: Settings) -> None:
@@ -150,6 +155,8 @@ def test_the_live_ranker_goes_back_by_a_run_with_a_reason(home: Path) -> None:
         run_step(context("rollback_ranker", "roll_back", conf=reason))
     with pytest.raises(ContractViolation, match="say why"):
         run_step(context("rollback_ranker", "roll_back"))
+    with pytest.raises(ContractViolation, match="say why"):
+        run_step(context("rollback_ranker", "roll_back", conf={"rollback_reason": "   "}))
 
 
 def test_a_run_without_a_day_does_nothing(home: Path) -> None:

@@ -18,6 +18,13 @@ def test_a_variable_overrides_a_default_also_in_a_section(monkeypatch: pytest.Mo
     assert (settings.seed, settings.training.last_days) == (11, 3)
 
 
+def test_a_reason_of_blanks_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VITRINA_RANKER__ACCEPT_REASON", "  ")
+    monkeypatch.setenv("VITRINA_RANKER__ROLLBACK_REASON", " sales fell\n")
+    options = Settings().ranker
+    assert (options.accept_reason, options.rollback_reason) == ("", "sales fell")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [

@@ -21,7 +21,7 @@ RANKING_GROUPS = Table(
         c.ITEM_ID: Column(pl.String),
         c.LISTING_DAY: Column(pl.Date),
         # train: a sampled row; holdout: the held-out day, whole; spare: whole lists of the days
-        # before it, used only when those days are held out with it.
+        # before it, used when those days are held out with it, and of shuffled ones always.
         c.ROLE: Column(pl.String, values=("train", "holdout", "spare")),
         "is_trained": Column(pl.Boolean),
         "is_measured": Column(pl.Boolean),
@@ -93,7 +93,9 @@ GATE_DECISIONS = Table(
         "trained_through": Column(pl.Date, nullable=True),
         "held_out_from": Column(pl.Date, nullable=True),
         "held_out_days": _COUNT,
+        # Of held-out lists with a cart; how many lists was not recorded at first.
         "customers": _COUNT,
+        "lists": Column(pl.Int64, nullable=True, low=0),
         # Over the base order (sf_pos; popularity where there is none), whatever the incumbent.
         "gain": _NUMBER,
         "gain_low": _NUMBER,

@@ -8,6 +8,34 @@ from tasks.ranker import evaluation as ev
 from tests.benchmarks import bench_gate as gate
 from tests.ranking import LAST, drawn_groups
 
+VERDICTS = {
+    "nothing is wrong, no model before": "pass",
+    "shuffled labels": "refused",
+    "leaked label": "too good",
+    "label leaked into 15% of rows": "too good",
+    "tie with the accepted model": "pass",
+    "accepted model lost": "pass",
+    "20 customers on each held-out day": "undecided",
+    "20 customers on the newest day alone": "pass",
+    "one feature carries everything": "too good",
+}
+
+
+@pytest.mark.parametrize("name", gate.CASES)
+def test_every_tampered_night_gets_its_verdict(name: str) -> None:
+    assert gate.case(gate.CASES[name]).decision.verdict == VERDICTS[name]
+
+
+def test_small_losses_go_live_until_they_add_up_to_more_than_the_margin_in_14_days() -> None:
+    """0.3% of the first NDCG a night, each step within the margin."""
+    wide = gate.lists_of(gate.CALIBRATED_ON, seed=0)
+    noises = gate.noises_of([gate.DECLINE * number for number in range(15)], wide)
+    *steps, last = gate.declined(10_000, noises)
+    assert {one.decision.verdict for one in steps} == {"pass"}
+    assert last.comparisons[ev.INCUMBENT].verdict(0.005) == "pass"
+    assert (last.number, last.decision.verdict) == (14, "refused")
+    assert "against live 14 days ago" in last.decision.reason
+
 
 def test_widths_that_decide_on_a_decline_are_those_where_the_gate_turns() -> None:
     """0.3% of 0.8 a night is 0.0024, of 14 nights 0.0336; the margin is 0.005."""

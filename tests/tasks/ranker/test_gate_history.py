@@ -25,7 +25,7 @@ def move(to: str, day: date, through: date, by: str = "promote", **more: object)
 NO_MOVES = pl.DataFrame(schema=ALIAS_MOVES.stored_schema)
 
 
-def test_the_incumbent_is_the_newest_accepted_one_that_has_not_seen_the_lists() -> None:
+def test_the_accepted_ones_that_have_not_seen_the_lists_come_newest_first() -> None:
     decisions = pl.concat(
         [
             decision("1", date(2026, 3, 5)),
@@ -34,23 +34,27 @@ def test_the_incumbent_is_the_newest_accepted_one_that_has_not_seen_the_lists() 
             decision("4", date(2026, 3, 8)),
         ]
     )
-    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 8)) == "2"
-    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 9)) == "4"
-    assert history.incumbent(decisions, NO_MOVES, date(2026, 3, 5)) is None
+    one, two, four = (
+        (number, date(2026, 3, day)) for number, day in (("1", 5), ("2", 6), ("4", 8))
+    )
+    assert history.accepted_before(decisions, NO_MOVES, date(2026, 3, 8)) == [two, one]
+    assert history.accepted_before(decisions, NO_MOVES, date(2026, 3, 9)) == [four, two, one]
+    assert history.accepted_before(decisions, NO_MOVES, date(2026, 3, 5)) == []
 
 
 def test_a_version_that_was_rolled_back_from_is_no_incumbent() -> None:
     decisions = pl.concat([decision("1", date(2026, 3, 5)), decision("2", date(2026, 3, 6))])
     at = datetime(2026, 3, 8, tzinfo=UTC)
     back = move("1", date(2026, 3, 8), date(2026, 3, 5), "rollback", from_version="2", moved_at=at)
-    assert history.incumbent(decisions, back, date(2026, 3, 9)) == "1"
+    assert history.accepted_before(decisions, back, date(2026, 3, 9)) == [("1", date(2026, 3, 5))]
 
 
 def test_a_rollback_says_nothing_of_a_later_version_of_the_same_number() -> None:
     """A registry that is begun again counts from 1; the lake still has the old one's moves."""
     at = datetime(2026, 3, 5, tzinfo=UTC)
     back = move("1", date(2026, 3, 5), date(2026, 3, 4), "rollback", from_version="2", moved_at=at)
-    assert history.incumbent(decision("2", date(2026, 3, 6)), back, date(2026, 3, 9)) == "2"
+    two = ("2", date(2026, 3, 6))
+    assert history.accepted_before(decision(*two), back, date(2026, 3, 9)) == [two]
 
 
 def test_what_was_live_14_days_ago_is_the_last_move_before_that_day() -> None:
@@ -62,9 +66,10 @@ def test_what_was_live_14_days_ago_is_the_last_move_before_that_day() -> None:
         ]
     )
     # 14 days before 20 March is 6 March.
-    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 19)) == "2"
-    assert history.live_before(moves, date(2026, 3, 14), date(2026, 3, 13)) is None
-    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 5)) is None
+    two = ("2", date(2026, 3, 5))
+    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 19)) == [two]
+    assert history.live_before(moves, date(2026, 3, 14), date(2026, 3, 13)) == []
+    assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 5)) == []
 
 
 def test_each_day_gives_its_newest_gain_and_suspect_ones_are_left_out() -> None:

@@ -56,8 +56,9 @@ def test_a_pass_moves_the_alias_once_and_writes_down_what_was_live(
 ) -> None:
     registry.serve("1")
     decide(quick, "pass", "3")
-    assert promote(DAY, quick) == 1
-    assert promote(DAY, quick) == 0
+    assert promote(DAY, quick) == {"moves": 1, "note": "live: version 1 -> 3"}
+    again = promote(DAY, quick)
+    assert again == {"moves": 0, "note": "not live: version 3 is not newer than the live one"}
     assert registry.serving() == registry.version("3")
     moves = Lake(quick).read_window(ALIAS_MOVES, DAY, Window(1, optional=True)).to_dicts()
     assert [(one["from_version"], one["to_version"]) for one in moves] == [("1", "3")]
@@ -67,7 +68,7 @@ def test_a_pass_moves_the_alias_once_and_writes_down_what_was_live(
 def test_an_older_model_does_not_replace_a_newer_one(quick: Settings, registry: Registry) -> None:
     registry.serve("3")
     decide(quick, "pass", "1")
-    assert promote(DAY, quick) == 0
+    assert promote(DAY, quick)["moves"] == 0
     assert registry.serving() == registry.version("3")
 
 
@@ -84,9 +85,9 @@ def test_a_refusal_fails_the_leaf_and_leaves_the_live_model(
 
 def test_undecided_and_superseded_days_are_green(quick: Settings, registry: Registry) -> None:
     registry.serve("1")
-    assert promote(DAY, quick) == 0
+    assert promote(DAY, quick)["moves"] == 0
     decide(quick, "undecided", "unregistered")
-    assert promote(DAY, quick) == 0
+    assert promote(DAY, quick)["moves"] == 0
     assert registry.serving() == registry.version("1")
 
 
@@ -98,7 +99,7 @@ def test_the_old_decision_of_a_day_that_is_superseded_now_does_nothing(
     decide(quick, verdict, "3")
     for day in (DAY, DAY + timedelta(days=1)):
         write_landing_day(quick.landing, day, {}, source="test")
-    assert promote(DAY, quick) == 0
+    assert promote(DAY, quick)["moves"] == 0
     assert registry.serving() == registry.version("1")
 
 
@@ -115,9 +116,9 @@ def test_a_rollback_goes_one_version_back_each_time_with_its_reason(
         decide(quick, "pass", number, day)
         promote(day, quick)
     told = with_reason(quick, "sales fell")
-    assert roll_back(DAY, told) == 1
+    assert roll_back(DAY, told) == {"moves": 1, "note": "version 3 -> 2: sales fell"}
     assert registry.serving() == registry.version("2")
-    assert roll_back(DAY, told) == 1
+    assert roll_back(DAY, told)["moves"] == 1
     assert registry.serving() == registry.version("1")
     moves = Lake(quick).read_window(ALIAS_MOVES, DAY, Window(1, optional=True)).sort("moved_at")
     back = moves.filter(pl.col("moved_by") == "rollback")
@@ -127,6 +128,14 @@ def test_a_rollback_goes_one_version_back_each_time_with_its_reason(
     ]
     with pytest.raises(ContractViolation, match="nothing to roll back to"):
         roll_back(DAY, told)
+
+
+def test_a_rollback_under_an_earlier_day_goes_back_from_what_is_live_all_the_same(
+    quick: Settings, registry: Registry
+) -> None:
+    two_lived(quick)
+    assert roll_back(date(2026, 3, 8), with_reason(quick, "sales fell"))["moves"] == 1
+    assert registry.serving() == registry.version("1")
 
 
 def test_a_move_that_cannot_be_recorded_is_not_made(
@@ -146,7 +155,7 @@ def test_a_move_that_cannot_be_recorded_is_not_made(
         with pytest.raises(DiskFull):
             roll_back(DAY, told)
     assert registry.serving() == registry.version("3")
-    assert roll_back(DAY, told) == 1
+    assert roll_back(DAY, told)["moves"] == 1
     assert registry.serving() == registry.version("2")
 
 
@@ -169,7 +178,7 @@ def test_a_move_that_the_registry_refused_is_recorded_once_when_it_is_tried_agai
         with pytest.raises(ConnectionError):
             promote(DAY, quick)
     assert registry.serving() == registry.version("1")
-    assert promote(DAY, quick) == 1
+    assert promote(DAY, quick)["moves"] == 1
     assert registry.serving() == registry.version("3")
     assert recorded(quick) == [("1", "3", "promote")]
 
@@ -185,7 +194,7 @@ def test_a_rollback_that_the_registry_refused_is_tried_again_after_midnight(
         patched.setattr(FolderRegistry, "serve", broken)
         with pytest.raises(ConnectionError):
             roll_back(DAY, told)
-    assert roll_back(DAY + timedelta(days=1), told) == 1
+    assert roll_back(DAY + timedelta(days=1), told)["moves"] == 1
     assert registry.serving() == registry.version("1")
     assert recorded(quick) == [("1", "3", "promote"), ("3", "1", "rollback")]
 
@@ -211,7 +220,7 @@ def test_after_a_rollback_a_newer_model_moves_the_alias_forward_again(
     two_lived(quick)
     roll_back(DAY, with_reason(quick, "sales fell"))
     decide(quick, "pass", "3")
-    assert promote(DAY, quick) == 1
+    assert promote(DAY, quick)["moves"] == 1
     assert registry.serving() == registry.version("3")
 
 
@@ -221,7 +230,7 @@ def test_clearing_promote_brings_back_nothing_that_was_rolled_back_from(
     """The rollback is of a later day than the one that is promoted again."""
     two_lived(quick)
     roll_back(DAY + timedelta(days=1), with_reason(quick, "sales fell"))
-    assert promote(date(2026, 3, 9), quick) == 0
+    assert promote(date(2026, 3, 9), quick)["moves"] == 0
     assert registry.serving() == registry.version("1")
 
 

@@ -61,14 +61,11 @@ def test_rows_in_any_order_give_the_same_model(groups: pl.DataFrame, quick: Sett
 def test_rows_have_no_weights(
     groups: pl.DataFrame, quick: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss takes none, so a column of them changes nothing and the pool is given none."""
-    pools = []
+    """The loss takes none, so the pool is given none."""
+    pools: list[Pool] = []
     monkeypatch.setattr(ranker, "Pool", lambda *a, **k: pools.append(Pool(*a, **k)) or pools[-1])
-    plain = ranker.fit(groups, quick.ranker, seed=5, threads=2)
-    weights = groups.with_columns(weight=pl.int_range(1, pl.len() + 1))
-    weighted = ranker.fit(weights, quick.ranker, seed=5, threads=2)
-    assert ranker.score(plain, groups, 2).equals(ranker.score(weighted, groups, 2))
-    assert all(set(pool.get_weight()) == {1.0} for pool in pools)
+    ranker.fit(groups, quick.ranker, seed=5, threads=2)
+    assert [set(pool.get_weight()) for pool in pools] == [{1.0}]
 
 
 def test_one_thread_and_two_give_the_same_model(groups: pl.DataFrame, quick: Settings) -> None:
@@ -163,11 +160,16 @@ def shares(rows: pl.DataFrame, settings: Settings) -> dict[str, float]:
 
 
 def test_what_only_drives_the_position_is_not_learnt(quick: Settings) -> None:
+    """Views place the items and move no cart: in no list does the score go with them."""
     rows = drawn_groups(days=10, per_day=100, steepness=1.0)
-    corrected = shares(rows, quick)
-    naive = shares(rows.with_columns(log_examination=pl.lit(0.0)), quick)
-    assert naive["item_views_7"] > 0.5 * naive["facet_brand"]
-    assert corrected["item_views_7"] < 0.25 * corrected["facet_brand"]
+    rows = rows.with_columns(tie_breaks(rows))
+    examined_alike = rows.with_columns(log_examination=pl.lit(0.0))
+    corrected, naive = (
+        rows.with_columns(ranker.score(ranker.fit(learnt, quick.ranker, 5, 2), rows, 2))
+        for learnt in (rows, examined_alike)
+    )
+    assert ranker.rank_correlation(naive, "score", "item_views_7") > 0.4
+    assert abs(ranker.rank_correlation(corrected, "score", "item_views_7")) < 0.05
 
 
 def test_shap_shares_sum_to_one_and_name_families(groups: pl.DataFrame, quick: Settings) -> None:

@@ -20,6 +20,7 @@ from tasks.lake.tables import (
 )
 from tasks.landing.manifest import write_landing_day
 from tasks.ranker import groups as g
+from tasks.ranker.evaluation import shuffled_lists
 from tasks.ranker.features import FEATURES, NUMBERS
 from tasks.settings import Settings
 
@@ -182,6 +183,9 @@ def test_measured_lists_are_whole_and_training_lists_keep_a_fifth_of_their_negat
     )
     whole = built.filter("is_measured").group_by("group_id").len().join(shown, on="group_id")
     assert whole.filter(pl.col("len") != pl.col("shown")).is_empty()
+    by_chance = shuffled_lists(built).group_by("group_id").len().join(shown, on="group_id")
+    assert by_chance.height > 0
+    assert by_chance.filter(pl.col("len") != pl.col("shown")).is_empty()
     trained = built.filter("is_trained")
     sizes = (
         trained.group_by("group_id").agg(pl.len(), pl.col("label").sum()).join(shown, on="group_id")

@@ -13,6 +13,7 @@ from tasks import columns as c
 from tasks.errors import VitrinaError
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
+    ALIAS_MOVES,
     CANDIDATE_METRICS,
     DATA_CHECKS,
     EVENTS,
@@ -81,6 +82,8 @@ def ranker_metrics() -> pl.DataFrame:
         main | {"model": "popularity", "value": 0.3, "low": 0.29, "high": 0.31},
         {"model": "ranker", "slice": "ios", "metric": "ndcg@60", "value": 0.41},
         {"model": "ranker", "slice": "all", "metric": "diversity", "value": 0.7},
+        {"model": "ranker", "slice": "shuffled", "metric": "gain over sf_pos", "value": 0.05}
+        | {"low": 0.01, "high": 0.09},
     )
 
 
@@ -88,6 +91,12 @@ def decision() -> pl.DataFrame:
     at = datetime(2026, 10, 2, 4, tzinfo=UTC)
     refused = {"decision": "refused", "reason": "worse than <b>popularity</b>", "decided_at": at}
     return rows(GATE_DECISIONS, refused | {"model_version": "7", "comparisons": "[]"})
+
+
+def moved(model: str, before: str | None, by: str, why: str, at: int) -> pl.DataFrame:
+    move = {"to_version": model, "from_version": before, "moved_by": by, "reason": why}
+    through = {"trained_through": date(2026, 9, 30)}
+    return rows(ALIAS_MOVES, move | through | {"moved_at": datetime(2026, 10, 2, at, tzinfo=UTC)})
 
 
 def section(page: Page, title: str) -> Section:
@@ -120,6 +129,27 @@ def test_an_empty_lake_gives_a_page_that_names_every_gap(settings: Settings) -> 
 def test_a_day_before_anything_landed_gives_a_page(tmp_path: Path) -> None:
     page = build(DAY, Settings(home=tmp_path, mlflow_url=""))
     assert section(page, "Tables by day").notes == ("No day of this range has landed.",)
+
+
+def test_what_was_live_when_and_why_is_told_of_every_day(settings: Settings) -> None:
+    """Also of days after the page's: a rollback of today is about the model of an earlier night."""
+    assert section(build(DAY, settings), "What was live when").notes == (
+        "No model has gone live yet.",
+    )
+    lake = Lake(settings)
+    lake.append_day(ALIAS_MOVES, DAY, moved("2", None, "promote", "better", 4))
+    later = moved("3", "2", "promote", "better yet", 5)
+    lake.append_day(ALIAS_MOVES, DAY + timedelta(days=1), later)
+    back = moved("2", "3", "rollback", "sales fell", 9)
+    lake.append_day(ALIAS_MOVES, DAY + timedelta(days=1), back)
+    table = section(build(DAY, settings), "What was live when").table
+    assert table is not None
+    four, five, nine = (datetime(2026, 10, 2, hour, tzinfo=UTC) for hour in (4, 5, 9))
+    assert table.drop("trained_through").rows() == [
+        ("2", "3", nine, None, "rollback", "sales fell"),
+        ("3", "2", five, nine, "promote", "better yet"),
+        ("2", None, four, five, "promote", "better"),
+    ]
 
 
 def test_a_superseded_day_is_said_to_be_so(settings: Settings) -> None:
@@ -235,6 +265,9 @@ def test_models_stand_beside_each_other_by_slice(filled: Settings) -> None:
     assert main["slice"].to_list() == ["all", "ios"]
     assert main.row(1) == ("ios", "0.4100", None, None)
     assert other.to_dicts() == [{"metric": "diversity", "ranker": "0.7000"}]
+    assert section(page, "Ranker").notes[1] == (
+        "Free of position, on every shuffled list: gain over sf_pos 0.0500 [0.0100, 0.0900]."
+    )
 
 
 def test_html_escapes_what_data_say_and_names_no_other_address(filled: Settings) -> None:
