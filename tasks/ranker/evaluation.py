@@ -15,7 +15,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import GENERATORS
-from tasks.ranker.features import candidate_feature
+from tasks.ranker.features import Rows, candidate_feature
 from tasks.ranker.measure import (
     Interval,
     intervals,
@@ -211,12 +211,12 @@ def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=METRICS, orient="row")
 
 
-def held_out(groups: pl.DataFrame, days: Sequence[object]) -> pl.DataFrame:
+def held_out(groups: Rows, days: Sequence[object]) -> Rows:
     """Return the whole lists of the given days."""
     return groups.filter(pl.col("is_measured") & pl.col(c.LISTING_DAY).is_in(list(days)))
 
 
-def before(groups: pl.DataFrame, day: date) -> pl.DataFrame:
+def before(groups: Rows, day: date) -> Rows:
     """Return the whole lists of the days before `day` that have some."""
     return groups.filter(pl.col("is_measured") & (pl.col(c.LISTING_DAY) < day))
 

@@ -9,11 +9,15 @@ generator brings its own. Position is never one: it enters as the training Pool'
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import GENERATORS
 
+Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
+"""Rows in memory, or where they lie."""
 PRODUCT = "product"
 AGE = "age_days"
 

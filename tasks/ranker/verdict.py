@@ -57,8 +57,11 @@ class Verdict:
     refit_correlation: float | None = None
 
 
-def judged(groups: pl.DataFrame, day: date, past: Past, settings: Settings) -> Verdict | None:
-    """Return the verdict on a model of these groups; None when there is no list to hold out."""
+def judged(groups: pl.LazyFrame, day: date, past: Past, settings: Settings) -> Verdict | None:
+    """Return the verdict on a model of these groups; None when there is no list to hold out.
+
+    Training rows stay where they lie, whole lists come to memory.
+    """
     days = held_out_days(groups, settings.ranker)
     if not days:
         return None
@@ -108,10 +111,10 @@ def _rival(order: str, number: str, first_held_out: date, settings: Settings) ->
 
 
 def _published(
-    trial: Trial, incumbent: str | None, groups: pl.DataFrame, day: date, settings: Settings
+    trial: Trial, incumbent: str | None, groups: pl.LazyFrame, day: date, settings: Settings
 ) -> Verdict:
     """Refit on everything and register, where the gate allows it."""
-    through = groups.filter("is_trained")[c.LISTING_DAY].max()
+    through = trained_rows(groups).select(pl.col(c.LISTING_DAY).max()).collect().item()
     seen = through if isinstance(through, date) else trial.first_day
     if trial.decision.verdict not in PUBLISHABLE:
         return Verdict(trial, trial.decision, seen, incumbent)
@@ -119,14 +122,14 @@ def _published(
     decision, correlation = confirmed(trial, refit, settings)
     number = None
     if decision.verdict in PUBLISHABLE:
-        number = _registered(refit, groups, day, seen, settings)
+        number = _registered(refit, trial.lists, day, seen, settings)
     return Verdict(trial, decision, seen, incumbent, number, correlation)
 
 
 def _registered(
-    model: CatBoost, groups: pl.DataFrame, day: date, through: date, settings: Settings
+    model: CatBoost, lists: pl.DataFrame, day: date, through: date, settings: Settings
 ) -> str:
-    example = ranker.features(ranker.in_order(groups).head(EXAMPLE_ROWS)).to_pandas()
+    example = ranker.features(lists.head(EXAMPLE_ROWS)).to_pandas()
     return registry_of(settings).save(model, day, through, example)
 
 
