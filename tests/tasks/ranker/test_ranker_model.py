@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from catboost import Pool
@@ -71,15 +72,18 @@ def test_rows_that_stay_on_disk_give_the_model_of_rows_in_memory(
     assert ranker.score(here, groups, 2).equals(ranker.score(there, groups, 2))
 
 
-def test_a_training_pool_holds_every_feature_as_scoring_gives_it(groups: pl.DataFrame) -> None:
-    """In the order of groups and items, in the place that the model will look for it."""
+def test_the_trainer_is_given_every_feature_as_scoring_gives_it_and_in_32_bits(
+    groups: pl.DataFrame, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[pd.DataFrame] = []
+    monkeypatch.setattr(ranker, "Pool", lambda *a, **k: given.append(a[0]) or Pool(*a, **k))
     views = pl.when(pl.col("label") == 0).then("item_views_7").alias("item_views_7")
     rows = groups.with_columns(views)
-    pool = ranker._pool(rows.sample(fraction=1, shuffle=True, seed=9).lazy())
-    assert pool.get_feature_names() == list(NAMES)
-    told = ranker.features(ranker.in_order(rows)).select(NUMBERS).to_numpy()
-    numbers = pool.get_features()[:, : len(NUMBERS)] if pool.num_row() else told
-    assert np.array_equal(numbers.astype(np.float32), told, equal_nan=True)
+    ranker.fit(rows.sample(fraction=1, shuffle=True, seed=9), quick.ranker, seed=5, threads=2)
+    told = ranker.features(ranker.in_order(rows))
+    assert set(given[0][list(NUMBERS)].dtypes) == {np.dtype(np.float32)}
+    as_scored = told.to_pandas().astype(given[0].dtypes)
+    pd.testing.assert_frame_equal(given[0], as_scored, check_categorical=False)
 
 
 def test_rows_have_no_weights(
