@@ -61,7 +61,7 @@ class Built:
             return
         rows = pl.scan_parquet(list(self.files))
         for first, last in ranges(rows):
-            between = pl.col(c.GROUP_ID).is_between(first, last)
+            between = pl.col(c.GROUP_ID).is_between(pl.lit(first), pl.lit(last))
             yield rows.filter(between).collect().sort(*RANKING_GROUPS.key)
 
 
