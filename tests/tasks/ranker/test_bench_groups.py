@@ -25,7 +25,8 @@ def test_the_drawn_lake_gives_the_rows_that_were_asked_for(drawn: Settings) -> N
     assert (counted["rows"], counted["groups"], counted["positives"]) == (80, 4, 4)
     rows = Lake(drawn).read_day(RANKING_GROUPS, bench.DAY)
     assert rows["is_trained"].all()
-    assert rows["pair_views_7"].drop_nulls().len() == 40
+    # Every other pair is known; a customer sees a few of the other list again.
+    assert 40 <= rows["pair_views_7"].drop_nulls().len() < 80
     for feature in ("item_views_7", "user_views_30", "segment_views_30", "sf_pos"):
         assert rows[feature].null_count() == 0, feature
 
