@@ -119,6 +119,8 @@ def known(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
         )
     else:
         frame = users if c.USER_ID in table.key else items
+        if c.SEGMENT in table.columns:
+            frame = frame.with_columns(pl.lit("s1").alias(c.SEGMENT))
     return filled(table, dict(frame.to_dict()))
 
 
