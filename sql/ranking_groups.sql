@@ -3,7 +3,8 @@
 -- Inputs: group_rows (frame: ranking_listings or ranking_candidates) and, of the day before each
 --   row's listing, item_features, user_features, user_item_features, segment_item_features,
 --   segment_scores, user_segments, user_facets, examination; items, item_attributes, customers of
---   the newest snapshot up to the day before (an empty night carries the last one on).
+--   the newest snapshot of the :snapshot_days days up to the day before (an empty night carries the
+--   last one on).
 -- Window: the day before each listing; a row that this day does not have is null.
 -- sf_pos: of the customer's segment; where it has no score for the item, that of 'all'.
 -- segment rates: (events + prior_events * mean) / (base + prior_events), mean = all events / all
@@ -28,7 +29,10 @@ snapshots AS (
         known_days.known_day,
         max(catalogue_days.dt) AS snapshot_day
     FROM known_days
-    LEFT JOIN catalogue_days ON known_days.known_day >= catalogue_days.dt
+    LEFT JOIN catalogue_days
+        ON
+            known_days.known_day >= catalogue_days.dt
+            AND known_days.known_day - :snapshot_days < catalogue_days.dt
     GROUP BY known_days.known_day
 ),
 

@@ -50,7 +50,8 @@ def write_user_facets(day: date, settings: Settings) -> int:
     lake = Lake(settings)
     options = settings.facets
     rows = lake.stream(
-        USER_FACETS,
+        USER_FACETS.name,
+        USER_FACETS.key,
         day,
         {EVENTS: options.window_days, ITEMS: SNAPSHOT_DAYS, ITEM_ATTRIBUTES: SNAPSHOT_DAYS},
         frames={

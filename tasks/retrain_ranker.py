@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
@@ -29,15 +31,18 @@ def build_groups(day: date, settings: Settings) -> dict[str, int]:
     Raises:
         InputNotReady: events, or the newest listing day's features, are absent.
     """
-    from tasks.ranker.groups import build, summary
+    from tasks.ranker.building import build
+    from tasks.ranker.groups import summary
 
     lake = Lake(settings)
     if superseded(lake, day, RANKING_GROUPS, RANKING_DAYS):
         return {}
-    groups, days = build(lake, day)
-    lake.write_day(RANKING_DAYS, day, days)
-    lake.write_day(RANKING_GROUPS, day, groups)
-    return summary(days, groups)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.home, prefix="groups-") as folder:
+        built = build(lake, day, Path(folder))
+        lake.write_day(RANKING_DAYS, day, built.days)
+        lake.write_day_in_pieces(RANKING_GROUPS, day, built.frames())
+    return summary(built.days, built.kept)
 
 
 def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
@@ -51,7 +56,7 @@ def train_ranker(day: date, settings: Settings) -> dict[str, int | str]:
     lake = Lake(settings)
     if superseded(lake, day, RANKER_METRICS):
         return {}
-    groups = lake.read_day(RANKING_GROUPS, day)
+    groups = lake.scan_day(RANKING_GROUPS, day)
     past = verdict.Past(history.decisions_before(lake, day), history.moves_until(lake, day))
     found = verdict.judged(groups, day, past, settings)
     metrics = found.trial.metrics if found else pl.DataFrame(schema=evaluation.METRICS)

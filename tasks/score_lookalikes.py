@@ -166,7 +166,8 @@ def write_features(day: date, settings: Settings) -> int:
     days = settings.lookalikes.window_days
     snapshot = Window(SNAPSHOT_DAYS, ends=-1)
     rows = lake.stream(
-        LOOKALIKE_FEATURES,
+        LOOKALIKE_FEATURES.name,
+        LOOKALIKE_FEATURES.key,
         day,
         {EVENTS: Window(days, ends=-1), ITEMS: snapshot, ITEM_ATTRIBUTES: snapshot},
         frames={"calendar": calendar(day - timedelta(days=1), days)},

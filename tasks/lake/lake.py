@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
@@ -125,18 +126,33 @@ class Lake:
         relation = self._partitions(table, day, window, part)
         if not relation.files:
             return pl.DataFrame(schema=table.stored_schema)
-        partitions = ["dt", table.part] if table.part else ["dt"]
+        partitions = _partition_columns(table)
         rows = self.storage.read(list(relation.files), table.stored_schema, partitions)
         # A day that was appended to lies in several files, whose names have no order.
         return rows.sort("dt", *table.key) if table.class_ == "historical" else rows
 
-    def frames(self, table: Table, day: date, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """Yield columns of the rows of one day, in frames that memory can hold, in any order.
+    def scan_day(self, table: Table, day: date) -> pl.LazyFrame:
+        """Return the rows of one day where they lie: what is asked of them is read, and no more.
+
+        A day in pieces comes in any order, in the same one as long as nothing writes it.
 
         Raises:
             InputNotReady: the ledger has no such day.
         """
-        relation = self._partitions(table, day, 1, None)
+        files = list(self._partitions(table, day, 1, None).files)
+        if not files:
+            return pl.LazyFrame(schema=table.stored_schema)
+        return self.storage.scan(files, table.stored_schema, _partition_columns(table))
+
+    def frames(
+        self, table: Table, day: date, columns: Sequence[str], part: str | None = None
+    ) -> Iterator[pl.DataFrame]:
+        """Yield columns of the rows of one day, in frames that memory can hold, in any order.
+
+        Raises:
+            InputNotReady: the ledger has no such day (of that part).
+        """
+        relation = self._partitions(table, day, 1, part)
         wanted = {name: table.schema[name] for name in columns}
         yield from self.storage.frames(relation.files, wanted)
 
@@ -171,24 +187,40 @@ class Lake:
             InputNotReady: a day of the inputs is absent.
         """
         relations, values = self._given(day, inputs, frames, params)
-        try:
+        with self._refusal_told(name):
             return engines.select(engines.sql_text(name), relations, values, self.settings)
-        except engines.refusal(self.settings) as error:
-            said = str(error).split("\n\n")[0]
-            raise ContractViolation(f"{name}.sql is refused: {said}") from error
 
     def stream(
         self,
-        table: Table,
+        name: str,
+        order: Sequence[str],
         day: date,
         inputs: Mapping[Table, Window | int],
         frames: Mapping[str, pl.DataFrame] | None = None,
         params: Mapping[str, Value] | None = None,
     ) -> Iterator[pl.DataFrame]:
-        """Yield the rows of the table's own SELECT in the order of its key; `select` otherwise."""
+        """Yield the rows of `sql/<name>.sql` in the order of these columns; `select` otherwise."""
         relations, values = self._given(day, inputs, frames, params)
-        text = engines.sql_text(table.name)
-        return engines.stream(text, relations, values, self.settings, table.key)
+        return self._streamed(name, relations, values, order)
+
+    def _streamed(
+        self,
+        name: str,
+        relations: Mapping[str, Relation],
+        values: Mapping[str, Value],
+        order: Sequence[str],
+    ) -> Iterator[pl.DataFrame]:
+        with self._refusal_told(name):
+            text = engines.sql_text(name)
+            yield from engines.stream(text, relations, values, self.settings, order)
+
+    @contextmanager
+    def _refusal_told(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except engines.refusal(self.settings) as error:
+            said = str(error).split("\n\n")[0]
+            raise ContractViolation(f"{name}.sql is refused: {said}") from error
 
     def _given(
         self,
@@ -390,6 +422,10 @@ class Lake:
 
 def _name(record: Record) -> str:
     return f"{record.table}/{record.part}" if record.part else record.table
+
+
+def _partition_columns(table: Table) -> list[str]:
+    return ["dt", *filter(None, [table.part])]
 
 
 def _with_partition(rows: pl.DataFrame, table: Table, day: date, part: str | None) -> pl.DataFrame:

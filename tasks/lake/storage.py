@@ -67,6 +67,12 @@ class Storage:
         self, files: list[str], columns: Mapping[str, pl.DataType], partitions: list[str]
     ) -> pl.DataFrame:
         """Return the rows of files, in the files' order; a column that a file lacks is null."""
+        return self.scan(files, columns, partitions).collect()
+
+    def scan(
+        self, files: list[str], columns: Mapping[str, pl.DataType], partitions: list[str]
+    ) -> pl.LazyFrame:
+        """Return the rows of files where they lie, otherwise as `read`."""
         rows = pl.scan_parquet(
             files,
             hive_partitioning=True,
@@ -75,7 +81,7 @@ class Storage:
             missing_columns="insert",
             extra_columns="ignore",
         )
-        return rows.select(*columns).collect()
+        return rows.select(*columns)
 
     def frames(
         self, files: Sequence[str], columns: Mapping[str, pl.DataType]

@@ -17,7 +17,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import GENERATORS
-from tasks.ranker.features import candidate_feature
+from tasks.ranker.features import Rows, candidate_feature
 from tasks.ranker.measure import (
     Interval,
     intervals,
@@ -229,19 +229,20 @@ def _frame(rows: list[tuple[object, ...]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=METRICS, orient="row")
 
 
-def held_out(groups: pl.DataFrame, days: Sequence[object]) -> pl.DataFrame:
+def held_out(groups: Rows, days: Sequence[object]) -> Rows:
     """Return the whole lists of the given days."""
     return groups.filter(pl.col("is_measured") & pl.col(c.LISTING_DAY).is_in(list(days)))
 
 
-def shuffled_lists(groups: pl.DataFrame) -> pl.DataFrame:
+def shuffled_lists(groups: pl.LazyFrame) -> pl.DataFrame:
     """Return the shuffled lists of the days that have whole lists; none has taught a model."""
-    days = groups.filter("is_measured")[c.LISTING_DAY].unique().to_list()
-    is_unlearnt = ~pl.col("is_trained").any().over(c.GROUP_ID)
-    return groups.filter("is_shuffled", pl.col(c.LISTING_DAY).is_in(days), is_unlearnt)
+    days = groups.filter("is_measured").select(pl.col(c.LISTING_DAY).unique()).collect()
+    on_days = pl.col(c.LISTING_DAY).is_in(days[c.LISTING_DAY].to_list())
+    found = groups.filter("is_shuffled", on_days).collect()
+    return found.filter(~pl.col("is_trained").any().over(c.GROUP_ID))
 
 
-def before(groups: pl.DataFrame, day: date) -> pl.DataFrame:
+def before(groups: Rows, day: date) -> Rows:
     """Return the whole lists of the days before `day` that have some."""
     return groups.filter(pl.col("is_measured") & (pl.col(c.LISTING_DAY) < day))
 

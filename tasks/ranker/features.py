@@ -12,11 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import Literal
+from typing import Literal, TypeVar
+
+import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import GENERATORS
 
+Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
+"""Rows in memory, or where they lie."""
 PRODUCT = "product"
 AGE = "age_days"
 

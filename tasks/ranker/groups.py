@@ -1,5 +1,7 @@
 """Ranking groups: which listings, what was known before each, and how rows become the table.
 
+`building` gathers them some listing days at a time; here is what is asked of each batch.
+
 As known on D the newest listing day whose attribution has closed is D - 1 (it closes a day after
 the listing). Training takes the `listing_days` days before the held-out one. A row of listing day t
 reads partition t - 1; where a table lacks it, the whole day's listings are dropped and counted.
@@ -9,7 +11,7 @@ Candidates come from the newest partition before t within `max_age_days`, their 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -67,6 +69,8 @@ KEPT = ("train_groups", "measured_groups", "measured_groups_with_label")
 PPM = 1_000_000
 HEX_PLACES = 16**4
 EVERY_HASH = "g"
+LISTED_ORDER = (c.LISTING_DAY, c.GROUP_ID, c.ITEM_ID)
+"""The order in which rows are chosen: whole listing days, then whole groups."""
 
 
 def listing_days(lake: Lake, day: date) -> pl.DataFrame:
@@ -160,34 +164,41 @@ def has_impressions(counted: pl.DataFrame) -> bool:
     return bool(counted["listings"].sum())
 
 
-def listed_rows(lake: Lake, day: date, listed: pl.DataFrame) -> pl.DataFrame:
-    """Return group rows from listings: what was shown and what of it was put into the cart."""
+def listed_rows(lake: Lake, day: date, listed: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield group rows from listings: what was shown and what of it was put into the cart."""
     frames = {"listing_days": listed.select(c.LISTING_DAY, "is_ready")}
     span = {EVENTS: listed.height + 1}
-    return lake.select("ranking_listings", day, span, frames, sampling(lake.settings))
+    drawn = sampling(lake.settings)
+    return lake.stream("ranking_listings", LISTED_ORDER, day, span, frames, drawn)
 
 
-def candidate_rows(lake: Lake, day: date, listed: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
-    """Return group rows where nothing is shown: buyers' candidates and what they bought."""
+def candidate_rows(
+    lake: Lake, day: date, listed: pl.DataFrame, made: pl.DataFrame
+) -> Iterator[pl.DataFrame]:
+    """Yield group rows where nothing is shown: buyers' candidates and what they bought."""
     frames = {"listing_days": listed.select(c.LISTING_DAY, "is_ready"), "candidate_days": made}
     reach = listed.height + lake.settings.candidates.max_age_days
     inputs: dict[Table, Window | int] = {
         EVENTS: listed.height + 1,
         CANDIDATES: Window(reach, ends=-1, optional=True),
     }
-    return lake.select("ranking_candidates", day, inputs, frames, sampling(lake.settings))
+    drawn = sampling(lake.settings)
+    return lake.stream("ranking_candidates", LISTED_ORDER, day, inputs, frames, drawn)
 
 
-def with_known(lake: Lake, day: date, rows: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows with everything that was known the day before each listing."""
-    before = Window(listed.height, ends=-2, optional=True)
-    snapshots = Window(listed.height + SNAPSHOT_DAYS - 1, ends=-2, optional=True)
+def with_known(lake: Lake, day: date, rows: pl.DataFrame, days: Sequence[date]) -> pl.DataFrame:
+    """Return rows of these listing days with everything that was known the day before each."""
+    span = (max(days) - min(days)).days + 1
+    ends = (max(days) - day).days - 1
+    before = Window(span, ends, optional=True)
+    snapshots = Window(span + SNAPSHOT_DAYS - 1, ends, optional=True)
     inputs = {table: snapshots if table in SNAPSHOTS else before for table in KNOWN_BEFORE}
-    options: dict[str, str | int] = {
+    params: dict[str, str | int] = {
         "unknown_segment": unknown_segment(lake.settings.segments),
         "prior_events": lake.settings.features.prior_events,
+        "snapshot_days": SNAPSHOT_DAYS,
     }
-    return lake.select("ranking_groups", day, inputs, {"group_rows": rows}, options)
+    return lake.select("ranking_groups", day, inputs, {"group_rows": rows}, params)
 
 
 def with_candidates(lake: Lake, rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
@@ -219,7 +230,7 @@ def _no_scores(generator: str) -> pl.DataFrame:
 def _scored(lake: Lake, pairs: pl.DataFrame, generator: str) -> pl.DataFrame:
     """Return the features of one generator for rows that all read one candidate day."""
     made: date = pairs[CANDIDATE_DAY][0]
-    lists = lake.read_day(CANDIDATES, made, generator)
+    lists = _of_users(lake, CANDIDATES, made, generator, pairs)
     joined = pairs.join(
         lists.select(c.USER_ID, c.ITEM_ID, c.SCORE, c.RANK),
         on=[c.USER_ID, c.ITEM_ID],
@@ -234,11 +245,22 @@ def _scored(lake: Lake, pairs: pl.DataFrame, generator: str) -> pl.DataFrame:
     return joined.select(c.GROUP_ID, c.ITEM_ID, *features)
 
 
+def _of_users(
+    lake: Lake, table: Table, made: date, generator: str, pairs: pl.DataFrame
+) -> pl.DataFrame:
+    """Return a generator's rows of those who were shown something; others fill no memory."""
+    users = pairs.select(c.USER_ID).unique()
+    frames = lake.frames(table, made, tuple(table.columns), generator)
+    return pl.concat(
+        [table.empty(), *(frame.join(users, on=c.USER_ID, how="semi") for frame in frames)]
+    )
+
+
 def _products(lake: Lake, pairs: pl.DataFrame, made: date, generator: str) -> pl.Series:
     """Return user vector times item vector; null where either is absent."""
     if not lake.has_day(USER_EMBEDDINGS, made, generator):
         return pl.Series([None] * pairs.height, dtype=pl.Float32)
-    users = lake.read_day(USER_EMBEDDINGS, made, generator)
+    users = _of_users(lake, USER_EMBEDDINGS, made, generator, pairs)
     items = lake.read_day(ITEM_EMBEDDINGS, made, generator)
     return products(pairs, users, items)
 
@@ -286,10 +308,15 @@ def finished(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """Return RANKING_DAYS rows: what each listing day gave, and why a day gave nothing."""
+def described(counted: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
+    """Return RANKING_DAYS rows: what each listing day gave, and why a day gave nothing.
+
+    Args:
+        counted: rows of `days_counted`.
+        kept: rows of `kept_by_day`.
+    """
     source = "impressions" if has_impressions(counted) else "candidates"
-    held_out = groups.filter(pl.col(c.ROLE) == "holdout")[c.LISTING_DAY].max()
+    held_out = kept.filter("is_held_out")[c.LISTING_DAY].max()
     role = (
         pl.when(pl.col(c.LISTING_DAY).eq_missing(pl.lit(held_out, pl.Date)))
         .then(pl.lit("holdout"))
@@ -297,7 +324,7 @@ def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
     )
     is_empty = pl.col("measured_groups") + pl.col("train_groups") == 0
     return (
-        counted.join(_kept(groups), on=c.LISTING_DAY, how="left")
+        counted.join(kept.select(c.LISTING_DAY, *KEPT), on=c.LISTING_DAY, how="left")
         .with_columns(pl.col(KEPT).cast(pl.Int64).fill_null(0), pl.lit(source).alias("source"))
         .with_columns(pl.when(is_empty).then(pl.lit("empty")).otherwise(role).alias(c.ROLE))
         .with_columns(pl.when("is_ready").then(c.ROLE).otherwise(pl.lit("dropped")).alias(c.ROLE))
@@ -307,12 +334,19 @@ def described(counted: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _kept(groups: pl.DataFrame) -> pl.DataFrame:
-    """Return how many groups of each day are kept, and for what."""
+def kept_by_day(groups: pl.DataFrame) -> pl.DataFrame:
+    """Return rows, groups and positives of each listing day, and what its groups are kept for."""
     group, is_measured = pl.col(c.GROUP_ID), pl.col("is_measured")
     rules = (pl.col("is_trained"), is_measured, is_measured & (pl.col(c.LABEL) == 1))
     return groups.group_by(c.LISTING_DAY).agg(
-        group.filter(rule).n_unique().alias(name) for name, rule in zip(KEPT, rules, strict=True)
+        *(
+            group.filter(rule).n_unique().alias(name)
+            for name, rule in zip(KEPT, rules, strict=True)
+        ),
+        (pl.col(c.ROLE) == "holdout").any().alias("is_held_out"),
+        pl.len().alias("rows"),
+        group.n_unique().alias("groups"),
+        pl.col(c.LABEL).sum().alias("positives"),
     )
 
 
@@ -324,32 +358,18 @@ def _why_empty(source: str) -> pl.Expr:
     return pl.when(pl.col(c.ROLE) == "empty").then(why).otherwise(pl.col(c.REASON))
 
 
-def summary(days: pl.DataFrame, groups: pl.DataFrame) -> dict[str, int]:
+def summary(days: pl.DataFrame, kept: pl.DataFrame) -> dict[str, int]:
     """Return the counts that the log and the run's page show."""
     dropped = days.filter(pl.col(c.ROLE) == "dropped")
     return {
-        "rows": groups.height,
-        "groups": groups[c.GROUP_ID].n_unique(),
-        "positives": int(groups[c.LABEL].sum()),
+        **{name: int(kept[name].sum()) for name in ("rows", "groups", "positives")},
         "listings_dropped": int(dropped["listings"].sum()),
         "days_dropped": dropped.height,
     }
 
 
-def build(lake: Lake, day: date) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return RANKING_GROUPS and RANKING_DAYS rows of `day`."""
-    listed = listing_days(lake, day)
-    counted = days_counted(lake, day, listed)
-    made = candidate_days(lake, listed[c.LISTING_DAY].to_list())
-    shows = has_impressions(counted)
-    chosen = listed_rows(lake, day, listed) if shows else candidate_rows(lake, day, listed, made)
-    log.info("%s: %d rows chosen from %d days", day, chosen.height, listed.height)
-    known = with_known(lake, day, chosen, listed)
-    groups = finished(with_candidates(lake, known, made))
-    return groups, described(counted, groups)
-
-
-def held_out_days(groups: pl.DataFrame, options: Ranker) -> list[date]:
+def held_out_days(groups: pl.DataFrame | pl.LazyFrame, options: Ranker) -> list[date]:
     """Return the days that may be held out, newest first: the last ones with whole lists."""
-    measured = groups.filter("is_measured")[c.LISTING_DAY].unique().sort(descending=True)
-    return measured.to_list()[: options.held_out_days]
+    measured = groups.lazy().filter("is_measured").select(c.LISTING_DAY).unique().collect()
+    days = measured[c.LISTING_DAY].sort(descending=True)
+    return days.to_list()[: options.held_out_days]

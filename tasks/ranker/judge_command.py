@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> None:
     """Print what each set of features brings, and what to make of it."""
     sets = sets_of(args.features)
-    groups = Lake(settings).read_day(RANKING_GROUPS, args.day)
+    groups = Lake(settings).scan_day(RANKING_GROUPS, args.day)
     title, tags = f"judge-features {args.day}", {"day": str(args.day)}
     with tracking.task_run(settings, "judge_features", title, tags):
         tracking.params({"features": "; ".join(sets), "fits": args.fits})

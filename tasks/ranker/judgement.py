@@ -40,7 +40,7 @@ from tasks import tracking
 from tasks.errors import InputNotReady, WrongCall
 from tasks.ranker import model as ranker
 from tasks.ranker.evaluation import LEAST_CUSTOMERS
-from tasks.ranker.features import FEATURES, NAMES
+from tasks.ranker.features import FEATURES, NAMES, Rows
 from tasks.ranker.measure import (
     Interval,
     Numbers,
@@ -125,7 +125,7 @@ def _of_family(family: str) -> tuple[str, ...]:
 
 
 def judged(
-    groups: pl.DataFrame, sets: Mapping[str, Sequence[str]], settings: Settings, fits: int
+    groups: pl.LazyFrame, sets: Mapping[str, Sequence[str]], settings: Settings, fits: int
 ) -> Judged:
     """Return the judgement of each set of features over RANKING_GROUPS rows of one day.
 
@@ -139,7 +139,8 @@ def judged(
         InputNotReady: no day can judge (as in `searched`), or too few customers have a cart.
     """
     parts = split(groups, settings.ranker)
-    data = Split(parts.day, with_told(parts.rows), with_told(parts.lists))
+    # Each fit reads them again: in memory that costs little.
+    data = Split(parts.day, with_told(parts.rows).collect().lazy(), with_told(parts.lists))
     customers = enough(strata(data.lists))
     done = tuple(_logged(_each(data, sets, customers, settings, fits), len(sets)))
     return Judged(data.day, customers.height, done)
@@ -172,7 +173,7 @@ def _logged(judgements: Iterator[Judgement], sets: int) -> Iterator[Judgement]:
         yield one
 
 
-def with_told(rows: pl.DataFrame) -> pl.DataFrame:
+def with_told(rows: Rows) -> Rows:
     """Return the rows with their customer's `activity` and `spend`; nothing known is 0."""
     acts = pl.sum_horizontal("user_views_30", "user_carts_30", "user_orders_30")
     # The item's price over its ratio to the customer's mean. An item of price 0 tells nothing, and

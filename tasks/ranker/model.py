@@ -5,7 +5,9 @@ that what position explains is not learnt as the item's; scoring has no baseline
 as if everything were examined. Object weights do nothing in this loss.
 
 Rows are sorted by group and item here, whatever their order was: CatBoost wants groups contiguous,
-and the same rows then give the same trees.
+and the same rows then give the same trees. Training rows may stay where they lie: one column after
+the other is read and put in order, and CatBoost takes it as it is, so that memory holds each number
+once, in four bytes, beside what CatBoost makes of it, in one.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import polars as pl
 from catboost import CatBoost, Pool
 
 from tasks import columns as c
-from tasks.ranker.features import CATEGORIES, FEATURES, NAMES
+from tasks.ranker.features import CATEGORIES, FEATURES, NAMES, Rows
 from tasks.ranker.measure import ranks
 from tasks.settings import Ranker
 
@@ -58,7 +61,7 @@ def in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.sort(c.GROUP_ID, c.ITEM_ID)
 
 
-def features(rows: pl.DataFrame, names: Sequence[str] = NAMES) -> pl.DataFrame:
+def features(rows: Rows, names: Sequence[str] = NAMES) -> Rows:
     """Return the columns a model sees, in its order; what is absent as each feature says."""
     words = _words(names)
     return rows.select(
@@ -70,7 +73,7 @@ def features(rows: pl.DataFrame, names: Sequence[str] = NAMES) -> pl.DataFrame:
 
 
 def fit(
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | pl.LazyFrame,
     options: Ranker,
     seed: int,
     threads: int,
@@ -80,24 +83,44 @@ def fit(
     """Return a ranker of training rows: features, `label`, `log_examination`.
 
     Args:
-        rows: RANKING_GROUPS rows in any order, at least one label of 1.
+        rows: RANKING_GROUPS rows in any order, in memory or where they lie, at least one label of
+            1. Each reading must give them in the same order.
         options: size and pace of training.
         seed: of the trees.
         threads: part of the result's promise, so fixed by the settings.
         loss: any of CatBoost's over groups.
         names: the columns to look at.
     """
-    ordered = in_order(rows)
-    pool = Pool(
-        features(ordered, names).to_pandas(),
-        label=ordered[c.LABEL].to_numpy(),
-        group_id=ordered[c.GROUP_ID].rle_id().to_numpy(),
-        baseline=ordered["log_examination"].to_numpy(),
+    model = CatBoost(_parameters(options, seed, threads, loss, names))
+    model.fit(_pool(rows.lazy(), names), callbacks=[Progress(loss, options.iterations)])
+    return model
+
+
+def _pool(rows: pl.LazyFrame, names: Sequence[str]) -> Pool:
+    keys = rows.select(c.GROUP_ID, c.ITEM_ID).collect()
+    places = keys.select(pl.arg_sort_by(c.GROUP_ID, c.ITEM_ID)).to_series()
+    groups = keys[c.GROUP_ID].gather(places).rle_id().to_numpy()
+    del keys
+
+    def column(name: str, of: pl.LazyFrame) -> pl.Series:
+        return of.select(name).collect().to_series().gather(places)
+
+    known = features(rows, names)
+    told = {name: _told(column(name, known)) for name in names}
+    return Pool(
+        # Neither pandas nor CatBoost copies numbers that come as columns of 32 bits.
+        pd.DataFrame(told, copy=False),
+        label=column(c.LABEL, rows).to_numpy(),
+        group_id=groups,
+        baseline=column("log_examination", rows).to_numpy(),
         cat_features=_words(names),
     )
-    model = CatBoost(_parameters(options, seed, threads, loss, names))
-    model.fit(pool, callbacks=[Progress(loss, options.iterations)])
-    return model
+
+
+def _told(values: pl.Series) -> pd.Series | npt.NDArray[np.float32]:
+    """Return a column as CatBoost takes it: words once each, with their places."""
+    is_word = values.dtype == pl.String
+    return values.cast(pl.Categorical).to_pandas() if is_word else values.to_numpy()
 
 
 def _words(names: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from tasks.ranker import evaluation as ev
 from tasks.ranker import model as ranker
 from tasks.ranker.groups import held_out_days
 from tasks.ranker.measure import Interval, intervals, ndcg_by_group, paired_gains
-from tasks.ranker.trial import seed_for, trained_rows
+from tasks.ranker.trial import carts, seed_for, trained_rows
 from tasks.settings import Ranker, Settings
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Split:
     """
 
     day: date
-    rows: pl.DataFrame
+    rows: pl.LazyFrame
     lists: pl.DataFrame
 
 
@@ -82,7 +82,7 @@ class Searched:
         return sure.select(*SPACE).row(0, named=True) if sure.height else None
 
 
-def searched(groups: pl.DataFrame, settings: Settings, tries: int, minutes: float) -> Searched:
+def searched(groups: pl.LazyFrame, settings: Settings, tries: int, minutes: float) -> Searched:
     """Return the search over RANKING_GROUPS rows of one day.
 
     Args:
@@ -108,7 +108,7 @@ def searched(groups: pl.DataFrame, settings: Settings, tries: int, minutes: floa
     return Searched(parts.day, _table(with_scores(lists, done), done, settings))
 
 
-def split(groups: pl.DataFrame, options: Ranker) -> Split:
+def split(groups: pl.LazyFrame, options: Ranker) -> Split:
     """Return the split of RANKING_GROUPS rows of one day.
 
     Raises:
@@ -118,10 +118,10 @@ def split(groups: pl.DataFrame, options: Ranker) -> Split:
     rows, held_out = trained_rows(groups, day), ev.held_out(groups, [day])
     _refuse_no_cart(rows, f"training listing before {day}")
     _refuse_no_cart(held_out, f"whole list of {day}, the day that judges,")
-    return Split(day, rows, ev.with_orders(ranker.in_order(held_out)))
+    return Split(day, rows, ev.with_orders(ranker.in_order(held_out.collect())))
 
 
-def tried(rows: pl.DataFrame, lists: pl.DataFrame, options: Ranker, settings: Settings) -> Try:
+def tried(rows: pl.LazyFrame, lists: pl.DataFrame, options: Ranker, settings: Settings) -> Try:
     """Return one try of these options: fitted to the rows, asked about the lists."""
     started = time.monotonic()
     model = ranker.fit(rows, options, seed_for(settings, "trees"), settings.threads)
@@ -134,7 +134,7 @@ def with_scores(lists: pl.DataFrame, done: list[Try]) -> pl.DataFrame:
     return lists.with_columns(one.scores.alias(str(n)) for n, one in enumerate(done))
 
 
-def judging_day(groups: pl.DataFrame, options: Ranker) -> date:
+def judging_day(groups: pl.LazyFrame, options: Ranker) -> date:
     """Return the newest listing day with whole lists but for the gate's own."""
     days = held_out_days(groups, options)
     if not days[1:]:
@@ -145,8 +145,8 @@ def judging_day(groups: pl.DataFrame, options: Ranker) -> date:
     return days[1]
 
 
-def _refuse_no_cart(rows: pl.DataFrame, what: str) -> None:
-    if not rows[c.LABEL].sum():
+def _refuse_no_cart(rows: pl.LazyFrame, what: str) -> None:
+    if not carts(rows):
         raise InputNotReady(f"no {what} has a cart: a later day's groups may have one")
 
 

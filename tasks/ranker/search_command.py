@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> None:
     """Print every try, and the variables that would choose the best one."""
-    groups = Lake(settings).read_day(RANKING_GROUPS, args.day)
+    groups = Lake(settings).scan_day(RANKING_GROUPS, args.day)
     title, tags = f"tune-ranker {args.day}", {"day": str(args.day)}
     with tracking.task_run(settings, "tune_ranker", title, tags):
         tracking.params({"tries": args.tries, "minutes": args.minutes})

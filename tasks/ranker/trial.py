@@ -14,6 +14,7 @@ from tasks import columns as c
 from tasks.ranker import drift
 from tasks.ranker import evaluation as ev
 from tasks.ranker import model as ranker
+from tasks.ranker.features import Rows
 from tasks.ranker.gate import Comparison, Decision, Evidence, Limits, confirm_refit, decide
 from tasks.ranker.measure import Interval, ndcg_by_group, paired_gains
 from tasks.ranker.registry import Version
@@ -95,32 +96,40 @@ def seed_for(settings: Settings, what: str) -> int:
     return seed_of(settings, "ranker_metrics", what)
 
 
-def trained_rows(groups: pl.DataFrame, before: date | None = None) -> pl.DataFrame:
+def trained_rows(groups: Rows, before: date | None = None) -> Rows:
     """Return the rows to train on: all of them, or those of listings before a day."""
     rows = groups.filter("is_trained")
     return rows if before is None else rows.filter(pl.col(c.LISTING_DAY) < before)
 
 
-def last_day(rows: pl.DataFrame) -> date | None:
+def last_day(rows: pl.LazyFrame) -> date | None:
     """Return the last listing day of the rows, None without any."""
-    last = rows[c.LISTING_DAY].max()
+    last = rows.select(pl.col(c.LISTING_DAY).max()).collect().item()
     return last if isinstance(last, date) else None
 
 
-def fitted(rows: pl.DataFrame, settings: Settings) -> CatBoost:
+def fitted(rows: pl.DataFrame | pl.LazyFrame, settings: Settings) -> CatBoost:
     """Return a model of training rows."""
-    log.info("training on %d rows, %d groups", rows.height, rows[c.GROUP_ID].n_unique())
+    count = pl.len().alias("rows"), pl.col(c.GROUP_ID).n_unique()
+    log.info("training on %d rows, %d groups", *rows.lazy().select(count).collect().row(0))
     return ranker.fit(rows, settings.ranker, seed_for(settings, "trees"), settings.threads)
 
 
+def carts(rows: pl.LazyFrame) -> int:
+    """Return how many rows have a label of 1."""
+    return int(rows.select(pl.col(c.LABEL).sum()).collect().item())
+
+
 def tried(
-    groups: pl.DataFrame,
+    groups: pl.LazyFrame,
     days: Sequence[date],
     rivals: Sequence[Rival],
     known: Known,
     settings: Settings,
 ) -> Trial:
     """Return the trial of holding these days out.
+
+    Memory holds the whole lists of the days that may be held out, and what training takes.
 
     Args:
         groups: RANKING_GROUPS rows of one day.
@@ -131,8 +140,8 @@ def tried(
     """
     rows = trained_rows(groups, min(days))
     # In one order, so that sums of floats do not depend on how the rows came.
-    lists = ev.with_orders(ranker.in_order(ev.held_out(groups, days)))
-    if rows[c.LABEL].sum() == 0:
+    lists = ev.with_orders(ranker.in_order(ev.held_out(groups, days).collect()))
+    if carts(rows) == 0:
         return _untrainable(tuple(days), lists)
     model = fitted(rows, settings)
     models = {ev.RANKER: model} | {rival.order: rival.model for rival in rivals}
@@ -144,7 +153,8 @@ def tried(
     metrics = ev.measured(lists, shuffled, orders, settings.ranker, seed)
     explained = explain(model, lists, settings)
     shares = {ev.RANKER: explained.shares} | _shares_before(rivals, lists, settings)
-    metrics = pl.concat([metrics, drift.measured(ev.before(groups, min(days)), lists, shares)])
+    earlier = ev.before(groups, min(days)).collect()
+    metrics = pl.concat([metrics, drift.measured(earlier, lists, shares)])
     evidence = evidence_of(lists, orders, metrics, explained.shares, known, settings)
     decision = decide(evidence, limits_of(settings.ranker), settings.ranker.accept_reason)
     log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)

@@ -60,8 +60,11 @@ class Verdict:
     refit_correlation: float | None = None
 
 
-def judged(groups: pl.DataFrame, day: date, past: Past, settings: Settings) -> Verdict | None:
-    """Return the verdict on a model of these groups; None when there is no list to hold out."""
+def judged(groups: pl.LazyFrame, day: date, past: Past, settings: Settings) -> Verdict | None:
+    """Return the verdict on a model of these groups; None when there is no list to hold out.
+
+    Training rows stay where they lie, whole lists come to memory.
+    """
     days = held_out_days(groups, settings.ranker)
     if not days:
         return None
@@ -154,7 +157,7 @@ def _newest(
 
 
 def _published(
-    trial: Trial, incumbent: str | None, groups: pl.DataFrame, day: date, settings: Settings
+    trial: Trial, incumbent: str | None, groups: pl.LazyFrame, day: date, settings: Settings
 ) -> Verdict:
     """Refit on everything and register, where the gate allows it."""
     rows = trained_rows(groups)
@@ -165,14 +168,14 @@ def _published(
     decision, correlation = confirmed(trial, refit, settings)
     number = None
     if decision.verdict in PUBLISHABLE:
-        number = _registered(refit, groups, day, through, settings)
+        number = _registered(refit, trial.lists, day, through, settings)
     return Verdict(trial, decision, through, incumbent, number, correlation)
 
 
 def _registered(
-    model: CatBoost, groups: pl.DataFrame, day: date, through: date, settings: Settings
+    model: CatBoost, lists: pl.DataFrame, day: date, through: date, settings: Settings
 ) -> str:
-    example = ranker.features(ranker.in_order(groups).head(EXAMPLE_ROWS)).to_pandas()
+    example = ranker.features(lists.head(EXAMPLE_ROWS)).to_pandas()
     return registry_of(settings).save(model, day, through, example)
 
 

@@ -66,7 +66,7 @@ NOTHING = Past(
 
 def honest(groups: Groups, settings: Settings) -> Verdict | None:
     """Judge the groups as they are; no model was accepted before."""
-    return judged_night(groups, DAY, NOTHING, settings)
+    return judged_night(groups.lazy(), DAY, NOTHING, settings)
 
 
 def shuffled_labels(groups: Groups, settings: Settings) -> Verdict | None:
@@ -91,7 +91,7 @@ def slight_leak(groups: Groups, settings: Settings) -> Verdict | None:
     leak = pl.when(is_leaked).then(c.LABEL).otherwise(0).cast(pl.Float32).alias("pair_carts_30")
     leaked = groups.with_columns(tie_breaks(groups)).with_columns(leak).drop("tie")
     days = [DAY - timedelta(days=ago) for ago in range(USUAL_DAYS, 0, -1)]
-    return judged_night(leaked, DAY, remembered(usual, days, is_registered=False), settings)
+    return judged_night(leaked.lazy(), DAY, remembered(usual, days, is_registered=False), settings)
 
 
 def tie(groups: Groups, settings: Settings) -> Verdict | None:
@@ -99,7 +99,7 @@ def tie(groups: Groups, settings: Settings) -> Verdict | None:
     frozen = groups.with_columns(pl.col("is_trained") & (pl.col(c.LISTING_DAY) < LAST))
     first = honest(frozen, settings)
     assert first is not None
-    return judged_night(frozen, DAY, remembered(first, [DAY - timedelta(days=1)]), settings)
+    return judged_night(frozen.lazy(), DAY, remembered(first, [DAY - timedelta(days=1)]), settings)
 
 
 def missing_incumbent(groups: Groups, settings: Settings) -> Verdict | None:
@@ -108,7 +108,7 @@ def missing_incumbent(groups: Groups, settings: Settings) -> Verdict | None:
     assert first is not None
     seen = LAST - timedelta(days=5)
     gone = remembered(first, [DAY - timedelta(days=1)], model_version="77", trained_through=seen)
-    return judged_night(groups, DAY, gone, settings)
+    return judged_night(groups.lazy(), DAY, gone, settings)
 
 
 def tiny_day(groups: Groups, settings: Settings) -> Verdict | None:

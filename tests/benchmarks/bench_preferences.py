@@ -75,7 +75,8 @@ def attributes(items: pl.Series, chance: np.random.Generator) -> pl.DataFrame:
 def rows(table: Table, values: dict[str, object]) -> pl.DataFrame:
     """Return rows of a table: the given columns, and something allowed in the others."""
     usual: dict[pl.DataType | type[pl.DataType], object] = {
-        pl.String: "x", pl.Int64: 1, pl.Int32: 1, pl.Float64: 1.0, pl.Boolean: True, pl.Date: DAY,
+        pl.String: "x", pl.Int64: 1, pl.Int32: 1, pl.Float64: 1.0, pl.Float32: 1.0,
+        pl.Boolean: True, pl.Date: DAY,
     }  # fmt: skip
     frame = pl.DataFrame(values)
     columns = []

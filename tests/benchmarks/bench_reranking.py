@@ -89,7 +89,6 @@ def known_rows(rows: pl.DataFrame, today: Morning, settings: Settings) -> pl.Dat
         pl.col(c.LISTING_ID).alias(REQUEST), pl.col(c.TS).alias("listed_at"), c.PLATFORM, c.SURFACE
     )
     asked_for = rows.select(REQUEST, c.ITEM_ID, c.USER_ID).join(told, on=REQUEST)
-    listed = pl.DataFrame({c.LISTING_DAY: [today.day], "is_ready": [True]})
     unknown = pl.lit(None, pl.String).alias("listing_kind")
     flags = ("is_shuffled", "is_trained", "is_measured", "is_held_out")
     group_rows = asked_for.rename({REQUEST: c.GROUP_ID}).with_columns(
@@ -101,7 +100,7 @@ def known_rows(rows: pl.DataFrame, today: Morning, settings: Settings) -> pl.Dat
         pl.lit(0, pl.Int64).alias(c.LABEL),
     )
     lake = Lake(settings)
-    known = with_known(lake, today.day + timedelta(days=1), group_rows, listed)
+    known = with_known(lake, today.day + timedelta(days=1), group_rows, [today.day])
     return finished(with_candidates(lake, known, candidate_days(lake, [today.day])))
 
 

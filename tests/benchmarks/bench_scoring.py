@@ -8,8 +8,10 @@ scoring   one request of each of `ITEMS` items, one thread: p50 and p99 of `CALL
           back from CatBoost's file (`cbm/load`: reading it); `exported`: by the Python that
           CatBoost writes, which needs nothing installed. All must give the same scores. ONNX is
           left out: CatBoost does not export categories to it, and the lock has no runtime
-training  seconds and peak memory at each of --rows, a process of its own for each; rows are drawn,
-          in groups of `GROUP`, as the nightly training set's are after the draw of negatives
+training  seconds and peak memory at each of --rows, a process of its own for each: the ranker's own
+          `fit`, with --trees trees, over the features that it declares, of rows that lie in files.
+          They are drawn `PIECE` at a time, in groups of `GROUP`, as the nightly training set's are
+          after the draw of negatives
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ ITEMS = (300, 1_000)
 CALLS, SLOW_CALLS, WARM_UP = 300, 100, 2
 TRAINED = 20_000
 GROUP = 12
+PIECE = 240_000
 VALUES = 12
 SEED = 7
 TRAIN = "--train"
@@ -54,15 +57,20 @@ STRONGEST, FADING = 2.0, 0.98
 Call = Callable[[], object]
 
 
-def drawn(rows: int) -> pl.DataFrame:
-    """Return training rows whose carts follow every number, some more than others."""
-    chance = np.random.default_rng(SEED)
+def drawn(rows: int, first: int = 0) -> pl.DataFrame:
+    """Return training rows whose carts follow every number, some more than others.
+
+    Args:
+        rows: how many.
+        first: the number of the first of them, where others came before.
+    """
+    chance = np.random.default_rng([SEED, first])
     values = chance.random((rows, len(NUMERIC)), dtype=np.float32)
     frame = pl.DataFrame(values, schema=list(NUMERIC))
     weights = STRONGEST * FADING ** np.arange(len(NUMERIC), dtype=np.float32)
     odds = (values - 0.5) @ chance.permutation(weights) - 3
     names = pl.Series([f"value{number}" for number in range(VALUES)])
-    place = np.arange(rows)
+    place = np.arange(first, first + rows)
     return frame.with_columns(
         pl.Series(c.GROUP_ID, place // GROUP).cast(pl.String).str.zfill(8).alias(c.GROUP_ID),
         pl.Series(c.ITEM_ID, place % GROUP).cast(pl.String).alias(c.ITEM_ID),
@@ -189,34 +197,45 @@ def note_scoring(bench: Bench) -> None:
             bench.note(**{f"{items} items/{name}": milliseconds(call, calls)})
 
 
-def train(rows: int) -> None:
+def on_disk(rows: int, folder: Path) -> pl.LazyFrame:
+    """Return training rows below a folder, drawn a piece at a time."""
+    for first in range(0, rows, PIECE):
+        piece = drawn(min(PIECE, rows - first), first)
+        piece.drop(DRAWN).write_parquet(folder / f"{first:09d}.parquet")
+    return pl.scan_parquet(folder / "*.parquet")
+
+
+def train(rows: int, trees: int) -> None:
     """Print the seconds of one fit and the most memory that this process has held."""
-    frame = drawn(rows)
-    started = time.perf_counter()
-    fitted(frame, threads=2)
+    with tempfile.TemporaryDirectory() as folder:
+        there = on_disk(rows, Path(folder))
+        started = time.perf_counter()
+        ranker.fit(there, Ranker(iterations=trees), SEED, threads=2)
     seconds = round(time.perf_counter() - started, 1)
     print(json.dumps({"seconds": seconds, **circumstances()}))
 
 
-def note_training(bench: Bench, rows: int) -> None:
+def note_training(bench: Bench, rows: int, trees: int) -> None:
     """Record a training in a process of its own."""
-    command = [sys.executable, __file__, TRAIN, str(rows)]
+    command = [sys.executable, __file__, TRAIN, str(rows), "--trees", str(trees)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
-    bench.note(**{f"{rows:,} rows/{name}": found[name] for name in ("seconds", "peak_gb")})
+    told = f"{rows:,} rows, {trees} trees"
+    bench.note(**{f"{told}/{name}": found[name] for name in ("seconds", "peak_gb")})
 
 
 def main() -> None:
     """Print times of scoring and of training."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=numbers, default=numbers("1000000"))
+    parser.add_argument("--trees", type=int, default=Ranker().iterations)
     parser.add_argument(TRAIN, type=int, help=argparse.SUPPRESS)
     wanted, bench = parser.parse_args(), Bench("scoring")
     if wanted.train:
-        return train(wanted.train)
+        return train(wanted.train, wanted.trees)
     note_scoring(bench)
     for rows in wanted.rows:
-        note_training(bench, rows)
+        note_training(bench, rows, wanted.trees)
     bench.finish()
     return None
 

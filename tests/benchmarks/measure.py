@@ -104,6 +104,7 @@ class Ran:
 
     log: str
     peak_gb: float
+    code: int
 
 
 def ran(command: list[str], environment: Mapping[str, str]) -> Ran:
@@ -115,7 +116,7 @@ def ran(command: list[str], environment: Mapping[str, str]) -> Ran:
             peak = max(peak, _held(process))
             time.sleep(0.1)
         log.seek(0)
-        return Ran(log.read(), round(peak / (1 << 30), 2))
+        return Ran(log.read(), round(peak / (1 << 30), 2), process.returncode)
 
 
 def _held(process: psutil.Process) -> int:

@@ -23,6 +23,8 @@ from tasks.lake.tables import (
     EXAMINATION,
     FACET_WEIGHTS,
     ITEM_FEATURES,
+    RANKING_DAYS,
+    RANKING_GROUPS,
     SEGMENT_ITEM_FEATURES,
     SEGMENT_SCORES,
     USER_FACETS,
@@ -52,7 +54,8 @@ COUNTED = (
 INGEST, COUNT = "build_features.ingest", "build_features.count_interactions"
 # Listings of BEFORE are fitted with what these two knew on FIRST.
 KNOWN = ("build_features.rank_segments", "compute_facet_weights.write_user_facets")
-DERIVED = (COUNT, *KNOWN, "compute_facet_weights.fit_facet_weights")
+GROUPS = "retrain_ranker.build_groups"
+DERIVED = (COUNT, *KNOWN, "compute_facet_weights.fit_facet_weights", GROUPS)
 FEW = {"VITRINA_FACETS__MIN_CARTS": "10", "VITRINA_FACETS__BOOTSTRAPS": "20"}
 
 
@@ -153,6 +156,24 @@ def test_the_cluster_counts_in_a_bucket_what_duckdb_counts_in_a_folder(
     ours, theirs = read(on_duckdb, table), read(in_bucket, table)
     assert ours.height > 0
     assert_frame_equal(ours, theirs, rel_tol=1e-12, abs_tol=0)
+
+
+@pytest.mark.parametrize("place", ["in_folder", "in_bucket"])
+@pytest.mark.parametrize("table", [RANKING_DAYS, RANKING_GROUPS], ids=lambda table: table.name)
+def test_ranking_groups_that_the_cluster_gathers_are_those_of_duckdb(
+    place: str, table: Table, on_duckdb: Lake, request: pytest.FixtureRequest
+) -> None:
+    """Listings of BEFORE with what FIRST knew: draws, labels, counters; nobody has candidates."""
+    ours, theirs = read(on_duckdb, table), read(request.getfixturevalue(place), table)
+    assert ours["listing_day"].max() == BEFORE
+    assert_frame_equal(ours, theirs, rel_tol=1e-6, abs_tol=0)
+
+
+def test_ranking_groups_of_the_cluster_hold_what_there_is_to_know(in_folder: Lake) -> None:
+    rows = read(in_folder, RANKING_GROUPS)
+    assert rows["label"].sum() > 0
+    for feature in ("item_views_7", "user_views_30", "pair_views_30", "sf_pos", "facet_sum"):
+        assert rows[feature].drop_nulls().len() > 0, feature
 
 
 @pytest.mark.parametrize("place", ["in_folder", "in_bucket"])

@@ -4,12 +4,14 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from catboost import Pool
 
 from tasks.ranker import model as ranker
-from tasks.ranker.features import FEATURES, NAMES, Default, candidate_feature
+from tasks.ranker.features import FEATURES, NAMES, NUMBERS, Default, candidate_feature
 from tasks.ranker.measure import tie_breaks
 from tasks.ranker.model import ABSENT
 from tasks.settings import Settings
@@ -56,6 +58,32 @@ def test_rows_in_any_order_give_the_same_model(groups: pl.DataFrame, quick: Sett
     straight = ranker.fit(groups, quick.ranker, seed=5, threads=2)
     shuffled = ranker.fit(groups.sample(fraction=1, shuffle=True, seed=9), quick.ranker, 5, 2)
     assert ranker.score(straight, groups, 2).equals(ranker.score(shuffled, groups, 2))
+
+
+def test_rows_that_stay_on_disk_give_the_model_of_rows_in_memory(
+    groups: pl.DataFrame, quick: Settings, tmp_path: Path
+) -> None:
+    """Also where they lie in several files, whose order is not that of their groups."""
+    parts = groups.sample(fraction=1, shuffle=True, seed=9).iter_slices(1_000)
+    for number, part in enumerate(parts):
+        part.write_parquet(tmp_path / f"{number}.parquet")
+    here = ranker.fit(groups, quick.ranker, seed=5, threads=2)
+    there = ranker.fit(pl.scan_parquet(tmp_path / "*.parquet"), quick.ranker, seed=5, threads=2)
+    assert ranker.score(here, groups, 2).equals(ranker.score(there, groups, 2))
+
+
+def test_the_trainer_is_given_every_feature_as_scoring_gives_it_and_in_32_bits(
+    groups: pl.DataFrame, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[pd.DataFrame] = []
+    monkeypatch.setattr(ranker, "Pool", lambda *a, **k: given.append(a[0]) or Pool(*a, **k))
+    views = pl.when(pl.col("label") == 0).then("item_views_7").alias("item_views_7")
+    rows = groups.with_columns(views)
+    ranker.fit(rows.sample(fraction=1, shuffle=True, seed=9), quick.ranker, seed=5, threads=2)
+    told = ranker.features(ranker.in_order(rows))
+    assert set(given[0][list(NUMBERS)].dtypes) == {np.dtype(np.float32)}
+    as_scored = told.to_pandas().astype(given[0].dtypes)
+    pd.testing.assert_frame_equal(given[0], as_scored, check_categorical=False)
 
 
 def test_rows_have_no_weights(

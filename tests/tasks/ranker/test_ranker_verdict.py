@@ -32,7 +32,7 @@ NOTHING = Past(
 
 
 def verdict_on(groups: pl.DataFrame, settings: Settings, past: Past = NOTHING) -> Verdict:
-    found = judged(groups, DAY, past, settings)
+    found = judged(groups.lazy(), DAY, past, settings)
     assert found is not None
     return found
 
@@ -139,7 +139,7 @@ def test_without_a_cart_to_learn_from_nothing_is_trained(
 
 
 def test_without_any_list_the_row_says_so(groups: pl.DataFrame, quick: Settings) -> None:
-    assert judged(groups.clear(), DAY, NOTHING, quick) is None
+    assert judged(groups.clear().lazy(), DAY, NOTHING, quick) is None
     row = decision_row(None)
     assert row["decision"].to_list() == ["undecided"]
     assert row["trained_through"].to_list() == [None]

@@ -4,6 +4,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 from math import log
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pytest
@@ -19,7 +20,9 @@ from tasks.lake.tables import (
     SEGMENT_ITEM_FEATURES,
 )
 from tasks.landing.manifest import write_landing_day
+from tasks.ranker import building
 from tasks.ranker import groups as g
+from tasks.ranker.building import build
 from tasks.ranker.evaluation import shuffled_lists
 from tasks.ranker.features import FEATURES, NUMBERS
 from tasks.settings import Settings
@@ -82,7 +85,7 @@ def test_a_day_says_what_it_gave_and_why_it_gave_nothing() -> None:
             "label": [1, 1, 0],
         }
     )
-    found = g.described(counted, made)
+    found = g.described(counted, g.kept_by_day(made))
     assert found["role"].to_list() == ["dropped", "empty", "empty", "train", "holdout"]
     assert found["reason"].to_list()[:3] == [
         "the day before lacks items",
@@ -223,10 +226,42 @@ def test_the_hour_is_that_of_the_request_and_rates_are_smoothed_counters_of_the_
     assert rows["segment_view_rate_30"].to_list() == pytest.approx(rows["then"].to_list())
 
 
+def rebuilt(lake: Lake, day: date) -> pl.DataFrame:
+    with TemporaryDirectory() as folder:
+        return pl.concat(build(lake, day, Path(folder)).frames())
+
+
 def test_building_again_gives_the_same_rows(loaded: Settings, built: pl.DataFrame) -> None:
-    again, _ = g.build(Lake(loaded), LAST)
-    keys = ["group_id", "item_id"]
-    assert again.sort(keys).equals(built.select(again.columns).sort(keys))
+    again = rebuilt(Lake(loaded), LAST)
+    assert again.equals(built.select(again.columns))
+
+
+def test_groups_gathered_a_day_at_a_time_are_the_same_to_the_last_row(
+    loaded: Settings, built: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "BATCH_ROWS", 1)
+    monkeypatch.setattr(building, "RANGE_ROWS", 500)
+    found = build(Lake(loaded), LAST, tmp_path)
+    assert len(found.files) == built["listing_day"].n_unique() > 1
+    frames = list(found.frames())
+    largest = built.group_by("group_id").len()["len"].max()
+    assert max(frame.height for frame in frames) < 500 + largest
+    groups = [set(frame["group_id"]) for frame in frames]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert pl.concat(frames).equals(built.select(RANKING_GROUPS.schema.names()))
+    days = Lake(loaded).read_day(RANKING_DAYS, LAST).drop("dt")
+    assert found.days.select(days.columns).equals(days)
+
+
+def test_nothing_of_the_building_is_left_on_disk(loaded: Settings) -> None:
+    assert not [*loaded.home.glob("groups-*"), *loaded.home.glob("pieces-*")]
+
+
+def test_listing_days_come_together_while_they_have_few_rows() -> None:
+    sizes = pl.DataFrame({"day": [1, 2, 3, 4, 5], "rows": [4, 6, 11, 3, 1]})
+    # Ends 4, 10, 21, 24, 25: tens end at 10, 20 and 30.
+    found = building.together(sizes, 10).agg("day")["day"].to_list()
+    assert found == [[1, 2], [3, 4, 5]]
 
 
 def cart_of(lake: Lake, lists: pl.DataFrame) -> pl.DataFrame:
@@ -265,10 +300,10 @@ def test_groups_refuse_candidates_counters_and_a_cart_that_came_too_late(
     keys, columns = ["group_id", "item_id"], list(RANKING_GROUPS.columns)
     lists = built.filter("is_measured", pl.col("role") == "holdout")
     plant(loaded_copy, lists, known=HELD_OUT, received=LAST + timedelta(days=1))
-    rows, _ = g.build(Lake(loaded_copy), LAST)
+    rows = rebuilt(Lake(loaded_copy), LAST)
     assert rows.select(columns).sort(keys).equals(built.select(columns).sort(keys))
     plant(loaded_copy, lists, known=HELD_OUT - timedelta(days=1), received=LAST)
-    seen, _ = g.build(Lake(loaded_copy), LAST)
+    seen = rebuilt(Lake(loaded_copy), LAST)
     held_out = seen.filter("is_measured", pl.col("role") == "holdout")
     assert held_out["label"].sum() == lists["label"].sum() + 1
     assert set(held_out["ease_score"]) == {999.0}
@@ -281,10 +316,10 @@ def test_the_default_of_a_feature_is_what_a_row_of_nobody_and_nothing_has(
     lake = Lake(loaded)
     listed = g.listing_days(lake, LAST).tail(1)
     made = g.candidate_days(lake, listed["listing_day"].to_list())
-    chosen = g.listed_rows(lake, LAST, listed)
+    chosen = pl.concat(g.listed_rows(lake, LAST, listed))
     listing = chosen.filter(pl.col("group_id") == chosen["group_id"][0])
     unknown = listing.head(1).with_columns(user_id=pl.lit("nobody"), item_id=pl.lit("nothing"))
-    known = g.with_known(lake, LAST, pl.concat([listing, unknown]), listed)
+    known = g.with_known(lake, LAST, pl.concat([listing, unknown]), [HELD_OUT])
     found = g.finished(g.with_candidates(lake, known, made))
     row = found.filter(pl.col("user_id") == "nobody").row(0, named=True)
     other = found.filter(pl.col("user_id") != "nobody").row(0, named=True)
@@ -300,7 +335,7 @@ def test_groups_do_not_know_what_was_received_after_the_day(
 ) -> None:
     """Groups of the day before, built while a later day lies in the lake, read nothing of it."""
     lake = Lake(loaded)
-    rows, _ = g.build(lake, HELD_OUT)
+    rows = rebuilt(lake, HELD_OUT)
     newest = {max(days) for name, days in lake._inputs.items() if days}
     assert max(newest) == str(HELD_OUT)
     assert rows["listing_day"].max() == HELD_OUT - timedelta(days=1)

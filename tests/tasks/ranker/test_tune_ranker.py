@@ -27,17 +27,17 @@ def two_days() -> pl.DataFrame:
 
 
 def test_the_gates_own_day_is_never_looked_at(two_days: pl.DataFrame, quick: Settings) -> None:
-    assert judging_day(two_days, quick.ranker) == LAST - timedelta(days=1)
+    assert judging_day(two_days.lazy(), quick.ranker) == LAST - timedelta(days=1)
     spoilt = two_days.with_columns(
         label=pl.when(NEWEST).then(1 - pl.col("label")).otherwise("label").cast(pl.Int64)
     )
-    found = [searched(rows, quick, tries=1, minutes=5).tries for rows in (two_days, spoilt)]
+    found = [searched(rows.lazy(), quick, tries=1, minutes=5).tries for rows in (two_days, spoilt)]
     assert found[0].drop("seconds").equals(found[1].drop("seconds"))
 
 
 def test_one_day_alone_is_the_gates(groups: pl.DataFrame, quick: Settings) -> None:
     with pytest.raises(InputNotReady, match="1 listing days have whole lists"):
-        searched(groups.with_columns(is_measured=NEWEST), quick, tries=1, minutes=1)
+        searched(groups.lazy().with_columns(is_measured=NEWEST), quick, tries=1, minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_without_a_cart_to_learn_from_or_to_judge_by_there_is_no_search(
 ) -> None:
     label = pl.when(emptied).then(0).otherwise("label").cast(pl.Int64)
     with pytest.raises(InputNotReady, match=told):
-        searched(two_days.with_columns(label=label), quick, tries=1, minutes=1)
+        searched(two_days.lazy().with_columns(label=label), quick, tries=1, minutes=1)
 
 
 def test_draws_lie_within_the_space_and_repeat(quick: Settings) -> None:
@@ -67,7 +67,7 @@ def test_a_model_that_hardly_learns_is_surely_bettered(
     two_days: pl.DataFrame, quick: Settings
 ) -> None:
     weak = quick.ranker.model_copy(update={"iterations": 1, "learning_rate": 0.001, "depth": 1})
-    found = searched(two_days, quick.model_copy(update={"ranker": weak}), tries=2, minutes=5)
+    found = searched(two_days.lazy(), quick.model_copy(update={"ranker": weak}), tries=2, minutes=5)
     assert found.tries["name"].to_list() == ["0", "1", "2"]
     assert found.better is not None
     assert found.better["iterations"] > 1
@@ -82,7 +82,7 @@ def test_without_a_sure_gain_the_present_settings_stay() -> None:
 
 
 def test_no_try_starts_after_the_budget(two_days: pl.DataFrame, quick: Settings) -> None:
-    found = searched(two_days, quick, tries=5, minutes=0)
+    found = searched(two_days.lazy(), quick, tries=5, minutes=0)
     assert found.tries["name"].to_list() == ["0"]
 
 
