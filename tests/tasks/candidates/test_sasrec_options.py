@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from tasks import columns as c
 from tasks.candidates.content import content, words
 from tasks.candidates.generator import Known, Requests, Run
+from tasks.candidates.interactions import requests_of
 from tasks.candidates.losses import Negatives, cosine, loss_of
 from tasks.candidates.sasrec import SASRec
 from tasks.candidates.stored import load, save
@@ -287,6 +288,23 @@ def test_before_training_actions_and_time_change_nothing() -> None:
     steps = ((1, VIEWED, 5), (2, CARTED, 7000), (0, VIEWED, 7001))
     plain, knowing = network({}), network({"actions": "input", "time": True})
     assert torch.allclose(state_after(plain, *steps), state_after(knowing, *steps), atol=1e-6)
+
+
+def test_a_served_model_hears_actions_and_gaps_where_they_are_told(
+    small_shop: Known, small_settings: Settings
+) -> None:
+    from tasks.candidates.served import read
+
+    generator = fit(small_shop, small_settings, {"actions": "input", "time": True}, Run(3, 1))
+    there = requests_of(small_shop, pl.Series(c.USER_ID, ["u03", "u05"]))
+    item, action, ts = (pl.col(name) for name in (c.ITEM_ID, c.EVENT_TYPE, c.TS))
+    told = there.histories.group_by(c.USER_ID, maintain_order=True).agg(
+        item.alias("items"), action.alias("actions"), ts.dt.epoch("s").alias("seconds")
+    )
+    truth = generator.scores(there)
+    assert np.array_equal(generator.scores(read(told)), truth)
+    assert not np.array_equal(generator.scores(read(told.drop("actions"))), truth)
+    assert not np.array_equal(generator.scores(read(told.drop("seconds"))), truth)
 
 
 # All of them.
