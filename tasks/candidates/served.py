@@ -2,8 +2,8 @@
 
 Input, one row a user: `user_id, items` (touched, oldest first) and, where known, `city` and other
 traits, and of each item `actions` (view, favorite, cart or order) and `seconds` (when, since 1970),
-which SASRec hears where it was trained to. Output: `user_id, item_id, score, rank`, at most `k` rows
-a user; items that the request names are left out.
+which SASRec hears where it was trained to. Output: `user_id, item_id, score, rank`, at most `k`
+rows a user; items that the request names are left out.
 """
 
 from __future__ import annotations
