@@ -60,6 +60,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--epochs": {"type": int, "default": MOST_EPOCHS, "help": "most epochs of a training"},
 }
 
+log = logging.getLogger(__name__)
+
 
 def delivered(settings: Settings, world: str, seed: int) -> None:
     """Let a shop live, and take its deliveries in."""
@@ -119,6 +121,7 @@ class Comparison:
         shown = metrics.filter(pl.col("protocol") == TIME)
         note(self.bench, name, Result(name, lists, shown, cost))
         self._beside_first(name, lists[TIME])
+        log.warning("%s: NDCG@10 %s", name, self.bench.figures[f"{name}/{NDCG}"])
         return generator
 
     def _beside_first(self, name: str, lists: pl.DataFrame) -> None:
