@@ -94,31 +94,45 @@ class SASRec(VectorGenerator):
     @classmethod
     def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Train on every user's whole history, on `sasrec.threads` threads."""
-        told, item_ids = options.sasrec, known.item_ids()
+        told = options.sasrec
         refuse_absent(told.device)
         known = replace(known, interactions=heard(known.interactions, told.actions))
         learned, later = held_out(known) if told.patience else (known, None)
-        described = told.features or told.item_vectors != "free"
-        kinds = Vocabulary.of(known.items, options.item_features if described else ())
-        codes = torch.from_numpy(kinds.codes(known.items, item_ids))
-        everyone = Requests(learned.through, learned.users, learned.interactions)
+        everyone, item_ids = (
+            Requests(known.through, known.users, learned.interactions),
+            known.item_ids(),
+        )
         windows = cut(sequences(everyone, item_ids), told.length + 1)
         popular, shift = popularity(everyone, item_ids)
         judge = None if later is None else validation_of(learned, later, item_ids, run.seed).ndcg
-        name = name_of(windows, codes, told, run.seed)
-        checkpoint = Checkpoint(run.checkpoints and run.checkpoints / name)
         with repeating(told.device), reproducible(run.seed, told.threads):
-            network = begun(codes, kinds.size, popular, told)
-            found = cls(item_ids, kinds, network, facts_of(told, known.through))
+            found = cls.begun(known, options, popular)
             found.start_from(run.parent)
+            name = name_of(windows, found.network.codes, told, run.seed)
             loss = loss_of(told, torch.from_numpy(popular).to(told.device))
-            training = Training(network.to(told.device), loss, told, run.seed)
-            training.run(windows, judge, checkpoint)
-        network.to("cpu").eval()
+            training = Training(found.network.to(told.device), loss, told, run.seed)
+            training.run(windows, judge, Checkpoint(run.checkpoints and run.checkpoints / name))
+        found.network.to("cpu").eval()
         found.epochs = training.epochs
-        if not network.cosine:
+        if not found.network.cosine:
             found.shift = told.shift * shift
         return found
+
+    @classmethod
+    def begun(cls, known: Known, options: Candidates, popular: Floats) -> Self:
+        """Return it untrained; `popular` are the items' log shares."""
+        told, item_ids = options.sasrec, known.item_ids()
+        free = told.item_vectors == "free"
+        described = told.features or not free
+        kinds = Vocabulary.of(known.items, options.item_features if described else ())
+        codes = kinds.codes(known.items, item_ids)
+        network = Network(torch.from_numpy(codes), kinds.size, told)
+        if not free:
+            vectors = words(codes, kinds.size, told.width)
+            network.features.weight.data = torch.from_numpy(vectors)
+        if not network.cosine:
+            network.bias.data = torch.from_numpy(popular)
+        return cls(item_ids, kinds, network, facts_of(told, known.through))
 
     def item_vectors(self) -> Floats:
         """Return the items' embeddings and shifted biases."""
@@ -199,17 +213,6 @@ class SASRec(VectorGenerator):
         if "own.weight" in mine:
             weights["own.weight"] = inherited(mine["own.weight"], weights["own.weight"], *items)
         self.network.load_state_dict(weights | {"codes": mine["codes"]})
-
-
-def begun(codes: Tensor, code_count: int, popular: Floats, options: SASRecOptions) -> Network:
-    """Return the untrained network; `popular` are the items' log shares."""
-    network = Network(codes, code_count, options)
-    if options.item_vectors != "free":
-        vectors = words(codes.numpy(), code_count, options.width)
-        network.features.weight.data = torch.from_numpy(vectors)
-    if not network.cosine:
-        network.bias.data = torch.from_numpy(popular)
-    return network
 
 
 def heard(interactions: pl.DataFrame, actions: str) -> pl.DataFrame:

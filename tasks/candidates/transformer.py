@@ -64,6 +64,8 @@ class Block(nn.Module):
 class Network(nn.Module):
     """Item embeddings, positions, blocks; scores are products with the same item embeddings."""
 
+    codes: Tensor
+
     def __init__(self, codes: Tensor, code_count: int, options: SASRecOptions) -> None:
         """Make the layers for a catalogue with these feature codes (items, columns), 0: none."""
         super().__init__()
