@@ -5,7 +5,7 @@ Three parts are there only where the settings ask for them:
 actions   an embedding of what was done, added to the item's (`actions` = input)
 gaps      b(head, floor(log2(1 + seconds between two steps))), added to what each head's attention
           weighs the earlier step by (`time`): the relative time bias of HSTU (Zhai et al., ICML
-          2024); one table for all blocks
+          2024); one table for all blocks, and how long ago the last step was is not told
 content   an item is the sum of its features' embeddings, which are given and never move, scaled to
           length 1, through a learned matrix (`item_vectors` = projected) or as it is (frozen)
 
