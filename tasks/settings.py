@@ -374,26 +374,45 @@ class SASRecOptions(Section):
     batch: int = Field(32, ge=1, le=4096, description="windows in a step")
     learning_rate: float = Field(5e-3, gt=0, le=1, description="step of Adam")
     features: bool = Field(True, description="add the embeddings of an item's features to its own")
+    item_vectors: Literal["free", "projected", "frozen"] = Field(
+        "free",
+        description="learned, a learned projection of the features' content, or that content",
+    )
+    actions: Literal["untold", "input", "views"] = Field(
+        "untold", description="every action alike, told apart at the input, or views alone"
+    )
+    time: bool = Field(False, description="attention knows how long lies between two interactions")
     shift: float = Field(
         1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
     )
     threads: int = Field(
         1, ge=1, le=64, description="torch's threads; two on busy cores wait for each other"
     )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="what trains; the CPU always serves")
     full_softmax_items: int = Field(
         20_000, ge=0, le=10**7, description="largest catalogue with a full softmax"
     )
-    loss: Literal["softmax", "gbce"] = Field(
-        "softmax", description="cross-entropy, or gSASRec's generalised binary one"
+    loss: Literal["softmax", "gbce", "cosine"] = Field(
+        "softmax",
+        description="cross-entropy, gSASRec's generalised binary one, or SimpleX's cosine contrast",
     )
     negatives: int = Field(
-        512, ge=1, le=100_000, description="shared negatives of a batch above that, and of gbce"
+        512,
+        ge=1,
+        le=100_000,
+        description="shared negatives of a batch above that, and of gbce and cosine",
     )
     negatives_by: Literal["uniform", "popular", "mixed"] = Field(
         "uniform", description="what is drawn as a negative; what the draw prefers is undone"
     )
     calibration: float = Field(
         0.75, ge=0, le=1, description="t of gbce; 0: plain binary cross-entropy"
+    )
+    margin: float = Field(
+        0.4, ge=-1, lt=1, description="cosine of a negative below which the cosine loss lets it be"
+    )
+    push: float = Field(
+        10.0, gt=0, le=10_000, description="weight of the negatives' mean in the cosine loss"
     )
     patience: int = Field(
         0,

@@ -21,7 +21,7 @@ from tasks.candidates.checkpoints import Arrays, Checkpoint
 from tasks.candidates.generator import Ints
 from tasks.candidates.losses import Loss
 from tasks.candidates.transformer import Network
-from tasks.candidates.windows import NOTHING, group_count, later, pad, shuffled_batches
+from tasks.candidates.windows import ITEM, NOTHING, group_count, later, pad, shuffled_batches
 from tasks.settings import SASRecOptions
 
 log = logging.getLogger(__name__)
@@ -49,8 +49,10 @@ class Training:
         self.epochs: list[Epoch] = []
         self._loss = loss
         self._options = options
-        self._adam = Adam(list(network.parameters()), options.learning_rate)
+        learned = [each for each in network.parameters() if each.requires_grad]
+        self._adam = Adam(learned, options.learning_rate)
         self._chance = np.random.default_rng(seed)
+        self._on_gpu = network.bias.is_cuda
         self._best = self._weights()
 
     def run(self, windows: list[Ints], judge: Judge | None, checkpoint: Checkpoint) -> None:
@@ -99,11 +101,13 @@ class Training:
         tensors |= {f"best.{name}": value for name, value in self._best.items()}
         tensors |= {f"adam.{place}": value for place, value in enumerate(self._adam.state())}
         tensors["chance"] = torch.get_rng_state()
+        if self._on_gpu:
+            tensors["dropout"] = torch.cuda.get_rng_state()
         facts = {
             "chance": self._chance.bit_generator.state,
             "epochs": [asdict(epoch) for epoch in self.epochs],
         }
-        return {name: value.numpy() for name, value in tensors.items()}, facts
+        return {name: value.cpu().numpy() for name, value in tensors.items()}, facts
 
     def _restore(self, arrays: Arrays, facts: dict[str, Any]) -> None:
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
@@ -112,6 +116,8 @@ class Training:
         adam = _named(tensors, "adam.")
         self._adam.restore([adam[str(place)] for place in range(len(adam))])
         torch.set_rng_state(tensors["chance"])
+        if self._on_gpu:
+            torch.cuda.set_rng_state(tensors["dropout"])
         self._chance.bit_generator.state = facts["chance"]
         self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
 
@@ -150,7 +156,9 @@ def told(epochs: list[Epoch], total: int) -> str:
 
 def batch_loss(network: Network, padded: Tensor, loss: Loss, horizon: int) -> Tensor:
     """Return the mean loss of the later items of a batch."""
-    items = network.items()
-    inputs, targets = padded[:, :-1], later(padded[:, 1:], horizon)
+    items, device = network.items(), network.bias.device
+    # What is drawn by chance is drawn on the CPU, so that it is the same on every device.
+    targets = later(padded[:, 1:, ITEM], horizon).to(device)
     real = targets != NOTHING
-    return loss(network(inputs, items)[real], targets[real], items, network.bias)
+    states = network(padded[:, :-1].to(device), items)
+    return loss(states[real], targets[real], items, network.bias)

@@ -62,12 +62,17 @@ def signature() -> ModelSignature:
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array
 
-    from tasks.candidates.served import ITEMS, K
+    from tasks.candidates.served import ACTIONS, ITEMS, SECONDS, K
 
     texts = [ColSpec("string", name) for name in (c.USER_ID, c.CITY)]
+    of_items = [
+        ColSpec(Array(DataType.string), ITEMS),
+        ColSpec(Array(DataType.string), ACTIONS, required=False),
+        ColSpec(Array(DataType.long), SECONDS, required=False),
+    ]
     answer = {c.USER_ID: "string", c.ITEM_ID: "string", c.SCORE: "double", c.RANK: "integer"}
     return ModelSignature(
-        inputs=Schema([*texts, ColSpec(Array(DataType.string), ITEMS)]),
+        inputs=Schema([*texts, *of_items]),
         outputs=Schema([ColSpec(dtype, name) for name, dtype in answer.items()]),
         params=ParamSchema([ParamSpec("k", DataType.long, K)]),
     )

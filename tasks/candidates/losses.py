@@ -5,11 +5,13 @@ softmax  = cross-entropy of the target over all items; over the target and the n
 gbce     = -(b log s(target) + sum over negatives of log(1 - s(negative))), s = sigmoid of
            logit - log(items x q); b = a (t (1 - 1/a) + 1/a), a = negatives / (items - 1), t is
            `calibration` (gSASRec; Petrov and Macdonald, RecSys 2023)
+cosine   = 1 - cos(target) + `push` x mean over negatives of max(0, cos(negative) - `margin`), cos
+           the cosine of state and item; there are no biases (SimpleX; Mao et al., CIKM 2021)
 
 q is the chance that one draw is the item: 1 / items (uniform), the item's share of interactions
 (popular), or their mean (mixed). Its logarithm undoes what the draw prefers (Bengio and Senecal,
-2008; Gutmann and Hyvaerinen, 2010); with uniform draws gBCE is the published one. A negative that
-is the target does not count.
+2008; Gutmann and Hyvaerinen, 2010); with uniform draws gBCE is the published one. A cosine stands
+for no probability, and nothing of it is undone. A negative that is the target does not count.
 """
 
 from __future__ import annotations
@@ -43,12 +45,14 @@ class Negatives:
         chance = shares[by] if by in shares else sum(shares.values()) / len(shares)
         self.count = count
         self.log_chance = chance.log()
-        self._cumulative = chance.double().cumsum(0)
+        # On the CPU wherever the loss is: the same draws everywhere, and a sum that repeats.
+        self._cumulative = chance.cpu().double().cumsum(0)
 
     def draw(self) -> Tensor:
         """Return places of items."""
         at = torch.rand(self.count, dtype=torch.float64) * self._cumulative[-1]
-        return torch.searchsorted(self._cumulative, at, right=True)
+        drawn = torch.searchsorted(self._cumulative, at, right=True)
+        return drawn.to(self.log_chance.device)
 
 
 def loss_of(options: SASRecOptions, popular: Tensor) -> Loss:
@@ -58,6 +62,8 @@ def loss_of(options: SASRecOptions, popular: Tensor) -> Loss:
     negatives = Negatives(popular, options.negatives_by, options.negatives)
     if options.loss == "softmax":
         return partial(sampled_softmax, negatives=negatives)
+    if options.loss == "cosine":
+        return partial(cosine, negatives=negatives, options=options)
     return partial(gbce, negatives=negatives, calibration=options.calibration)
 
 
@@ -98,6 +104,23 @@ def gbce(
     return (
         share * functional.softplus(-positive) + functional.softplus(negative).sum(dim=1)
     ).mean()
+
+
+def cosine(
+    states: Tensor,
+    wanted: Tensor,
+    items: Tensor,
+    bias: Tensor,
+    negatives: Negatives,
+    options: SASRecOptions,
+) -> Tensor:
+    """Return the cosine contrastive loss; states and items have length 1, biases are not used."""
+    drawn = negatives.draw()
+    far = 1 - (states * items[wanted]).sum(dim=1)
+    near = functional.relu(states @ items[drawn].T - options.margin).masked_fill(
+        drawn == wanted[:, None], 0.0
+    )
+    return (far + options.push * near.mean(dim=1)).mean()
 
 
 def positive_share(negatives: int, items: int, calibration: float) -> float:

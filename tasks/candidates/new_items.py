@@ -1,7 +1,6 @@
 """New items: what hardly anybody has touched yet, by what it is.
 
-content(i)  = log(items / items with the value), for each feature value that i has,
-              scaled to length 1
+content(i)  = what `content` says of it
 taste(u)    = sum over the user's interactions of weight x 0.5 ** (age / half-life) x content(item)
 score(u, i) = cosine of taste(u) and content(i), of items with fewer than `max_touches` interactions
 
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks import columns as c
+from tasks.candidates.content import content, unit
 from tasks.candidates.features import Vocabulary
 from tasks.candidates.generator import NO_OPINION, Floats, Generator, Ints, Known, Requests, Run
 from tasks.settings import Candidates
@@ -75,19 +75,3 @@ class NewItems(Generator):
         stored = (arrays["data"], arrays["indices"], arrays["indptr"])
         found = sparse.csr_matrix(stored, (len(item_ids), facts["values"]))
         return cls(item_ids, found, arrays["cold"], facts["half_life_days"])
-
-
-def content(codes: Ints, values: int) -> sparse.csr_matrix:
-    """Return what items are: a row an item, a column a feature's value."""
-    rows, columns = np.nonzero(codes)
-    ones = np.ones(len(rows))
-    there = sparse.csr_matrix((ones, (rows, codes[rows, columns])), (len(codes), values))
-    often = np.asarray((there > 0).sum(axis=0)).ravel()
-    rarity = np.log(len(codes) / np.maximum(often, 1))
-    return unit(there @ sparse.diags(rarity))
-
-
-def unit(rows: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Return the rows scaled to length 1; an empty one stays empty."""
-    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return (sparse.diags(1 / np.where(lengths > 0, lengths, 1.0)) @ rows).tocsr()

@@ -1,6 +1,7 @@
 """SASRec: the next item from the sequence so far (Kang and McAuley, ICDM 2018), in plain torch.
 
-embedding(i) = own(i) + sum of the embeddings of the item's features
+embedding(i) = own(i) + sum of the embeddings of the item's features; or made of its content alone,
+               as it is or projected (`item_vectors`)
 h            = causal transformer of embedding + position, pre-norm blocks, at the last place
 logit(i)     = <h, embedding(i)> + bias(i)
 
@@ -9,19 +10,28 @@ belongs to the same visit; what a list is for is the next days, and targets from
 better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD 2022).
 
 Losses are those of `losses`, over windows of whole histories: none is thrown away, the same item in
-a row counts once. `epochs` says when training ends, `checkpoints` how a killed one goes on. Biases
-start at log popularity, and what sells now may differ from what sold on average, so serving adds
+a row counts once. One model learns from all actions, told apart at the input or not, or from views
+alone (`actions`); attention may know the time between steps (`time`). `epochs` says when training
+ends, `checkpoints` how a killed one goes on. Biases start at log popularity, and what sells now may
+differ from what sold on average, so serving adds (not to cosines)
 
 shift x log(share of the last 7 days / share of all days), each item with one interaction more.
 
 Users are served from their sequence, also those who came after training. With a parent training
-starts from its weights; items and features that it does not know start as in a fresh one.
+starts from its weights; items and features that it does not know start as in a fresh one, and as
+nothing where vectors are made of content: they would lie along other axes than the parent's.
+
+The same arguments give the same bits on one kind of machine. `device` says what trains: on CUDA,
+torch refuses whatever would not repeat, chance is drawn on the CPU (dropout is not), and the
+weights differ from the CPU's. The CPU serves in any case.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from typing import Any, ClassVar, Self
 
@@ -33,6 +43,7 @@ from torch import Tensor
 
 from tasks import columns as c
 from tasks.candidates.checkpoints import Checkpoint, digest
+from tasks.candidates.content import words
 from tasks.candidates.epochs import Epoch, Training
 from tasks.candidates.features import Vocabulary
 from tasks.candidates.generator import (
@@ -53,7 +64,10 @@ from tasks.errors import ContractViolation
 from tasks.settings import Candidates, SASRecOptions
 
 WEEK_DAYS = 7
-SHAPE = ("width", "length", "blocks", "heads")
+SHAPE = ("width", "length", "blocks", "heads", "item_vectors", "actions", "time", "loss")
+"""What the network is made by; a parent must have been made by the same."""
+CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+"""Without it cuBLAS does not repeat its sums, and torch refuses to call it."""
 
 
 class SASRec(VectorGenerator):
@@ -80,26 +94,45 @@ class SASRec(VectorGenerator):
     @classmethod
     def fit(cls, known: Known, options: Candidates, run: Run) -> Self:
         """Train on every user's whole history, on `sasrec.threads` threads."""
-        told, item_ids = options.sasrec, known.item_ids()
+        told = options.sasrec
+        refuse_absent(told.device)
+        known = replace(known, interactions=heard(known.interactions, told.actions))
         learned, later = held_out(known) if told.patience else (known, None)
-        kinds = Vocabulary.of(known.items, options.item_features if told.features else ())
-        codes = torch.from_numpy(kinds.codes(known.items, item_ids))
-        everyone = Requests(learned.through, learned.users, learned.interactions)
+        everyone, item_ids = (
+            Requests(known.through, known.users, learned.interactions),
+            known.item_ids(),
+        )
         windows = cut(sequences(everyone, item_ids), told.length + 1)
         popular, shift = popularity(everyone, item_ids)
         judge = None if later is None else validation_of(learned, later, item_ids, run.seed).ndcg
-        name = name_of(windows, codes, told, run.seed)
-        checkpoint = Checkpoint(run.checkpoints and run.checkpoints / name)
-        with reproducible(run.seed, told.threads):
-            network = Network(codes, kinds.size, told)
-            network.bias.data = torch.from_numpy(popular)
-            found = cls(item_ids, kinds, network, facts_of(told, known.through))
+        with repeating(told.device), reproducible(run.seed, told.threads):
+            found = cls.begun(known, options, popular)
             found.start_from(run.parent)
-            training = Training(network, loss_of(told, torch.from_numpy(popular)), told, run.seed)
-            training.run(windows, judge, checkpoint)
-        found.shift, found.epochs = told.shift * shift, training.epochs
-        network.eval()
+            name = name_of(windows, found.network.codes, told, run.seed)
+            loss = loss_of(told, torch.from_numpy(popular).to(told.device))
+            training = Training(found.network.to(told.device), loss, told, run.seed)
+            training.run(windows, judge, Checkpoint(run.checkpoints and run.checkpoints / name))
+        found.network.to("cpu").eval()
+        found.epochs = training.epochs
+        if not found.network.cosine:
+            found.shift = told.shift * shift
         return found
+
+    @classmethod
+    def begun(cls, known: Known, options: Candidates, popular: Floats) -> Self:
+        """Return it untrained; `popular` are the items' log shares."""
+        told, item_ids = options.sasrec, known.item_ids()
+        free = told.item_vectors == "free"
+        described = told.features or not free
+        kinds = Vocabulary.of(known.items, options.item_features if described else ())
+        codes = kinds.codes(known.items, item_ids)
+        network = Network(torch.from_numpy(codes), kinds.size, told)
+        if not free:
+            vectors = words(codes, kinds.size, told.width)
+            network.features.weight.data = torch.from_numpy(vectors)
+        if not network.cosine:
+            network.bias.data = torch.from_numpy(popular)
+        return cls(item_ids, kinds, network, facts_of(told, known.through))
 
     def item_vectors(self) -> Floats:
         """Return the items' embeddings and shifted biases."""
@@ -110,8 +143,10 @@ class SASRec(VectorGenerator):
     def user_vectors(self, requests: Requests) -> Floats:
         """Return the state after each user's last item; NaN without a known item."""
         length = self.network.places.num_embeddings
-        last = [history[-length:] for history in sequences(requests, self.item_ids)]
-        vectors = np.full((requests.height, self.network.own.embedding_dim + 1), np.nan, np.float32)
+        told = replace(requests, histories=heard(requests.histories, self.facts["actions"]))
+        last = [history[-length:] for history in sequences(told, self.item_ids)]
+        width = self.network.places.embedding_dim
+        vectors = np.full((requests.height, width + 1), np.nan, np.float32)
         with torch.inference_mode(), reproducible(0, self.facts["threads"]):
             items = self.network.items()
             for rows in batches_by_length(last, 256):
@@ -148,7 +183,9 @@ class SASRec(VectorGenerator):
         shift = weights.pop("shift").numpy()
         kinds = Vocabulary(tuple(facts.pop("columns")), tuple(facts.pop("labels")))
         item_ids = pl.Series(c.ITEM_ID, facts.pop("item_ids"))
-        shape = SASRecOptions(**{name: facts[name] for name in SHAPE})
+        # What was stored before an option existed was made by its default.
+        shape = SASRecOptions(**{name: facts[name] for name in SHAPE if name in facts})
+        facts = shape.model_dump(include=set(SHAPE)) | facts
         network = Network(weights["codes"], kinds.size, shape)
         network.load_state_dict(weights)
         found = cls(item_ids, kinds, network, facts)
@@ -168,12 +205,27 @@ class SASRec(VectorGenerator):
         assert isinstance(parent, SASRec)
         weights = parent.network.state_dict()
         mine = self.network.state_dict()
-        for name in ("own.weight", "bias"):
-            weights[name] = inherited(mine[name], weights[name], self.item_ids, parent.item_ids)
+        items = self.item_ids, parent.item_ids
         labels = [pl.Series(("", *kinds.labels)) for kinds in (self.kinds, parent.kinds)]
-        features = "features.weight"
-        weights[features] = inherited(mine[features], weights[features], *labels)
+        unknown = mine["features.weight"] * self.network.features.weight.requires_grad
+        weights["features.weight"] = inherited(unknown, weights["features.weight"], *labels)
+        weights["bias"] = inherited(mine["bias"], weights["bias"], *items)
+        if "own.weight" in mine:
+            weights["own.weight"] = inherited(mine["own.weight"], weights["own.weight"], *items)
         self.network.load_state_dict(weights | {"codes": mine["codes"]})
+
+
+def heard(interactions: pl.DataFrame, actions: str) -> pl.DataFrame:
+    """Return the interactions that are read, all where their actions are not told."""
+    if actions != "views" or c.EVENT_TYPE not in interactions.columns:
+        return interactions
+    return interactions.filter(pl.col(c.EVENT_TYPE) == c.VIEW)
+
+
+def refuse_absent(device: str) -> None:
+    """Refuse a device that this machine does not have."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ContractViolation("VITRINA_CANDIDATES__SASREC__DEVICE is cuda: torch finds none here")
 
 
 def facts_of(options: SASRecOptions, through: date) -> dict[str, Any]:
@@ -182,6 +234,7 @@ def facts_of(options: SASRecOptions, through: date) -> dict[str, Any]:
     return {
         **shape,
         "threads": options.threads,
+        "device": options.device,
         "through": str(through),
         "parent": options.parent,
     }
@@ -190,8 +243,8 @@ def facts_of(options: SASRecOptions, through: date) -> dict[str, Any]:
 def name_of(windows: list[Ints], codes: Tensor, options: SASRecOptions, seed: int) -> str:
     """Return the name of a training's checkpoint: all that its result depends on."""
     lengths = np.array([len(window) for window in windows], dtype=np.int64)
-    items = np.concatenate([*windows, np.zeros(0, dtype=np.int64)])
-    data = (array.tobytes() for array in (lengths, items, codes.numpy()))
+    steps = np.concatenate([*windows, np.zeros((0, 3), dtype=np.int64)])
+    data = (array.tobytes() for array in (lengths, steps, codes.numpy()))
     told = f"{options.model_dump_json()} {seed}".encode()
     return f"sasrec-{digest(*data, told)}.safetensors"
 
@@ -247,3 +300,17 @@ def reproducible(seed: int, threads: int) -> Iterator[None]:
         finally:
             torch.set_num_threads(threads_before)
             torch.set_deterministic_debug_mode(mode_before)
+
+
+@contextmanager
+def repeating(device: str) -> Iterator[None]:
+    """Let CUDA repeat what it computes, where it is what trains, and put everything back."""
+    if device != "cuda":
+        yield
+        return
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    os.environ.setdefault(*CUBLAS)
+    # Fused attention adds its gradients up in any order.
+    with torch.random.fork_rng(), sdpa_kernel(SDPBackend.MATH):
+        yield

@@ -1,13 +1,14 @@
 """The MLflow model of any generator; MLflow runs this file to load one, nothing is pickled.
 
 Input, one row a user: `user_id, items` (touched, oldest first) and, where known, `city` and other
-traits. Output: `user_id, item_id, score, rank`, at most `k` rows a user; items that the request
-names are left out.
+traits, and of each item `actions` (view, favorite, cart or order) and `seconds` (when, since 1970),
+which SASRec hears where it was trained to. Output: `user_id, item_id, score, rank`, at most `k`
+rows a user; items that the request names are left out.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tasks.candidates.stored import load
 from tasks.registered import STATE
 
 K = 100
-ITEMS = "items"
+ITEMS, ACTIONS, SECONDS = "items", "actions", "seconds"
 
 
 class Served(mlflow.pyfunc.PythonModel):
@@ -54,25 +55,31 @@ def answered(generator: Generator, asked: pl.DataFrame, k: int) -> pd.DataFrame:
 
 
 def read(asked: pl.DataFrame) -> Requests:
-    """Return requests as of a nominal day: the order of `items` is all that is told of time."""
+    """Return requests as of a nominal day before all times that may be told: nothing has aged."""
     day = date(1970, 1, 1)
     known = (
         asked
         if c.CITY in asked.columns
         else asked.with_columns(pl.lit(None, pl.String).alias(c.CITY))
     )
-    users = known.drop(ITEMS).unique(c.USER_ID).sort(c.USER_ID)
+    told = [name for name in (ITEMS, ACTIONS, SECONDS) if name in asked.columns]
+    users = known.drop(told).unique(c.USER_ID).sort(c.USER_ID)
     histories = (
-        asked.select(c.USER_ID, pl.col(ITEMS).alias(c.ITEM_ID))
-        .explode(c.ITEM_ID)
+        asked.select(c.USER_ID, *told)
+        .explode(told)
+        .rename({ITEMS: c.ITEM_ID, ACTIONS: c.EVENT_TYPE}, strict=False)
         .drop_nulls(c.ITEM_ID)
         .sort(c.USER_ID, maintain_order=True)
-        .with_columns(
-            pl.lit(datetime(day.year, day.month, day.day, tzinfo=UTC)).alias(c.TS),
-            pl.lit(1, pl.Int64).alias(c.WEIGHT),
-        )
+        .with_columns(moment(told).alias(c.TS), pl.lit(1, pl.Int64).alias(c.WEIGHT))
+        .drop(SECONDS, strict=False)
     )
     return Requests(day, users, histories)
+
+
+def moment(told: list[str]) -> pl.Expr:
+    """Return when each item was touched: as told, or all at once."""
+    seconds = pl.col(SECONDS).fill_null(0) if SECONDS in told else pl.lit(0)
+    return pl.from_epoch(seconds, "s").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 
 mlflow.models.set_model(Served())

@@ -1,4 +1,17 @@
-"""The network of SASRec: item embeddings, positions, pre-norm blocks of causal attention."""
+"""The network of SASRec: item embeddings, positions, pre-norm blocks of causal attention.
+
+Three parts are there only where the settings ask for them:
+
+actions   an embedding of what was done, added to the item's (`actions` = input)
+gaps      b(head, floor(log2(1 + seconds between two steps))), added to what each head's attention
+          weighs the earlier step by (`time`): the relative time bias of HSTU (Zhai et al., ICML
+          2024); one table for all blocks, and how long ago the last step was is not told
+content   an item is the sum of its features' embeddings, which are given and never move, scaled to
+          length 1, through a learned matrix (`item_vectors` = projected) or as it is (frozen)
+
+Actions and gaps begin at 0: before training they change nothing. Under the cosine loss items and
+states have length 1, so that the product of the two is their cosine.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tasks.candidates.windows import NOTHING
+from tasks.candidates.windows import ACTION, ACTIONS, ITEM, NOTHING, SECONDS
 from tasks.settings import SASRecOptions
+
+GAPS = 32
+"""The last one begins at 68 years."""
 
 
 class Block(nn.Module):
@@ -26,54 +42,93 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Return x after attention to earlier places and the feed-forward layer."""
-        x = x + self.dropout(self.project(self.attention(self.before_attention(x))))
+        x = x + self.dropout(self.project(self.attention(self.before_attention(x), bias)))
         return x + self.dropout(self.feed(self.before_feed(x)))
 
-    def attention(self, x: Tensor) -> Tensor:
-        """Return each place's mean of earlier values, heads side by side."""
+    def attention(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Return each place's mean of earlier values, heads side by side.
+
+        A bias (batch, heads, places, places) is added to the attention; it must hide later places.
+        """
         batch, length, width = x.shape
         split = (batch, length, 3, self.heads, width // self.heads)
         query, key, value = self.attend(x).view(split).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, is_causal=bias is None
+        )
         return mixed.transpose(1, 2).reshape(batch, length, width)
 
 
 class Network(nn.Module):
     """Item embeddings, positions, blocks; scores are products with the same item embeddings."""
 
+    codes: Tensor
+
     def __init__(self, codes: Tensor, code_count: int, options: SASRecOptions) -> None:
         """Make the layers for a catalogue with these feature codes (items, columns), 0: none."""
         super().__init__()
+        width, free = options.width, options.item_vectors == "free"
         self.register_buffer("codes", codes)
-        self.own = nn.Embedding(len(codes), options.width)
-        self.features = nn.Embedding(code_count, options.width, padding_idx=0)
-        self.places = nn.Embedding(options.length, options.width)
+        self.own = nn.Embedding(len(codes), width) if free else None
+        self.features = nn.Embedding(code_count, width, padding_idx=0)
+        self.places = nn.Embedding(options.length, width)
         self.bias = nn.Parameter(torch.zeros(len(codes)))
         self.dropout = nn.Dropout(options.dropout)
         self.blocks = nn.ModuleList(
-            Block(options.width, options.heads, options.dropout) for _ in range(options.blocks)
+            Block(width, options.heads, options.dropout) for _ in range(options.blocks)
         )
-        self.norm = nn.LayerNorm(options.width)
+        self.norm = nn.LayerNorm(width)
         for table in (self.own, self.features, self.places):
-            nn.init.normal_(table.weight, std=0.02)
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.02)
         nn.init.zeros_(self.features.weight[0])
+        projected = options.item_vectors == "projected"
+        self.project = nn.Linear(width, width, bias=False) if projected else nn.Identity()
+        self.actions = zeros(1 + len(ACTIONS), width) if options.actions == "input" else None
+        self.gaps = zeros(GAPS, options.heads) if options.time else None
+        self.cosine = options.loss == "cosine"
+        self.features.weight.requires_grad_(free)
+        self.bias.requires_grad_(not self.cosine)
 
     def items(self) -> Tensor:
         """Return the embeddings of the whole catalogue."""
-        return self.own.weight + self.features(self.codes).sum(dim=1)
+        told = self.features(self.codes).sum(dim=1)
+        if self.own is None:
+            items = self.project(functional.normalize(told, dim=1))
+        else:
+            items = self.own.weight + told
+        return functional.normalize(items, dim=1) if self.cosine else items
 
-    def forward(self, sequences: Tensor, items: Tensor) -> Tensor:
-        """Return the state after each place of right-padded sequences of item places."""
-        x = items[sequences.clamp(min=0)] * items.shape[1] ** 0.5
-        x = self.dropout(x + self.places.weight[: sequences.shape[1]])
+    def forward(self, steps: Tensor, items: Tensor) -> Tensor:
+        """Return the state after each place of right-padded sequences of steps."""
+        places = steps[..., ITEM].clamp(min=0)
+        x = items[places] * items.shape[1] ** 0.5
+        if self.actions is not None:
+            x = x + functional.embedding(steps[..., ACTION].clamp(min=0), self.actions)
+        x = self.dropout(x + self.places.weight[: places.shape[1]])
+        bias = None if self.gaps is None else time_bias(steps[..., SECONDS], self.gaps)
         for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+            x = block(x, bias)
+        states: Tensor = self.norm(x)
+        return functional.normalize(states, dim=2) if self.cosine else states
 
     def ends(self, padded: Tensor, items: Tensor) -> Tensor:
-        """Return the state after the last item of each right-padded sequence."""
-        last = (padded != NOTHING).sum(dim=1) - 1
-        ends: Tensor = self(padded, items)[torch.arange(len(padded)), last]
+        """Return the state after the last step of each right-padded sequence."""
+        last = (padded[..., ITEM] != NOTHING).sum(dim=1) - 1
+        ends: Tensor = self(padded, items)[torch.arange(len(padded), device=last.device), last]
         return ends
+
+
+def zeros(rows: int, width: int) -> nn.Parameter:
+    """Return a table to be learned that says nothing yet; it draws nothing by chance."""
+    return nn.Parameter(torch.zeros(rows, width))
+
+
+def time_bias(seconds: Tensor, gaps: Tensor) -> Tensor:
+    """Return what each head (batch, heads, places, places) adds to its attention; later: never."""
+    apart = (seconds[:, :, None] - seconds[:, None, :]).clamp(min=0)
+    bucket = (apart.double() + 1).log2().long().clamp(max=len(gaps) - 1)
+    bias = functional.embedding(bucket, gaps).permute(0, 3, 1, 2)
+    return bias.masked_fill(torch.ones_like(bucket[0], dtype=torch.bool).triu(1), -torch.inf)

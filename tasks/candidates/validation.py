@@ -17,7 +17,7 @@ from torch import Tensor
 from tasks import columns as c
 from tasks.candidates.generator import Ints, Known, Requests, positions
 from tasks.candidates.transformer import Network
-from tasks.candidates.windows import NOTHING, pad, sequences
+from tasks.candidates.windows import ITEM, NOTHING, pad, sequences
 from tasks.errors import ContractViolation
 
 CUT = 10
@@ -41,30 +41,32 @@ class Validation:
 
     def _gains(self, network: Network) -> Iterator[Tensor]:
         items, length = network.items(), network.places.num_embeddings
+        device = network.bias.device
         for start in range(0, len(self.targets), AT_ONCE):
             histories = self.histories[start : start + AT_ONCE]
-            wanted = torch.from_numpy(self.targets[start : start + AT_ONCE])
-            states = network.ends(pad([history[-length:] for history in histories]), items)
-            scores = without(states @ items.T + network.bias, histories, wanted)
+            wanted = torch.from_numpy(self.targets[start : start + AT_ONCE]).to(device)
+            padded = pad([history[-length:] for history in histories]).to(device)
+            scores = network.ends(padded, items) @ items.T + network.bias
+            scores = without(scores, histories, wanted)
             ranks = ranks_of(scores, wanted).double()
             yield torch.where(ranks <= CUT, 1 / torch.log2(ranks + 1), 0.0)
 
 
 def without(scores: Tensor, histories: list[Ints], wanted: Tensor) -> Tensor:
     """Return the scores with minus infinity for what was touched, except what is wanted."""
-    touched = pad(histories)
-    rows = torch.arange(len(scores))[:, None].expand_as(touched)[touched != NOTHING]
+    touched = pad([history[:, ITEM] for history in histories]).to(scores.device)
+    everyone = torch.arange(len(scores), device=scores.device)
+    rows = everyone[:, None].expand_as(touched)[touched != NOTHING]
     hidden = scores.clone()
     hidden[rows, touched[touched != NOTHING]] = -torch.inf
-    row = torch.arange(len(scores))
-    hidden[row, wanted] = scores[row, wanted]
+    hidden[everyone, wanted] = scores[everyone, wanted]
     return hidden
 
 
 def ranks_of(scores: Tensor, wanted: Tensor) -> Tensor:
     """Return the rank of each row's wanted item."""
     mine = scores.gather(1, wanted[:, None])
-    places = torch.arange(scores.shape[1])
+    places = torch.arange(scores.shape[1], device=scores.device)
     before = (scores > mine) | ((scores == mine) & (places < wanted[:, None]))
     return before.sum(dim=1) + 1
 

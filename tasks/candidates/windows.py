@@ -1,4 +1,8 @@
-"""Histories as sequences of item places, cut into windows and put into batches."""
+"""Histories as sequences of steps, cut into windows and put into batches.
+
+A step is three whole numbers: `ITEM` its place, `ACTION` what was done (a place in `ACTIONS` plus
+1, 0 where that is not told), `SECONDS` when, since 1970.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +13,45 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from tasks.candidates.generator import Ints, Requests
+from tasks import columns as c
+from tasks.candidates.generator import Ints, Requests, positions
 
 NOTHING = -1
+ITEM, ACTION, SECONDS = range(3)
+ACTIONS = (c.VIEW, c.FAVORITE, c.CART, c.ORDER)
+"""What is done to an item, the stronger the later."""
 
 
 def sequences(requests: Requests, item_ids: pl.Series) -> list[Ints]:
-    """Return each user's items in order; the same item in a row counts once."""
-    rows, items, _, _ = requests.encoded(item_ids)
-    repeated = (rows[1:] == rows[:-1]) & (items[1:] == items[:-1])
-    fresh = np.concatenate([np.ones(min(1, len(rows)), np.bool_), ~repeated])
-    starts = np.searchsorted(rows[fresh], np.arange(1, requests.height))
-    return np.split(items[fresh], starts)
+    """Return each user's steps in order, one a row; other items are left out.
+
+    The same item in a row is one step: the strongest of its actions, when the first happened.
+    """
+    users = positions(requests.histories, requests.users[c.USER_ID], "row")
+    found = positions(users, item_ids, "item").select(
+        "row", "item", _action(users), pl.col(c.TS).dt.epoch("s")
+    )
+    table = found.cast(pl.Int64).to_numpy()
+    repeated = (table[1:, :2] == table[:-1, :2]).all(axis=1)
+    fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(table)), np.bool_), ~repeated]))
+    rows, steps = table[fresh, 0], table[fresh, 1:]
+    if len(fresh):
+        steps[:, ACTION] = np.maximum.reduceat(table[:, 1 + ACTION], fresh)
+    return np.split(steps, np.searchsorted(rows, np.arange(1, requests.height)))
+
+
+def _action(histories: pl.DataFrame) -> pl.Expr:
+    if c.EVENT_TYPE not in histories.columns:
+        return pl.lit(0).alias("action")
+    codes = {name: place + 1 for place, name in enumerate(ACTIONS)}
+    return pl.col(c.EVENT_TYPE).replace_strict(codes, default=0).alias("action")
 
 
 def cut(histories: list[Ints], size: int) -> list[Ints]:
-    """Return windows of at most `size` items from the newest back; each starts on the next's end.
+    """Return windows of at most `size` steps from the newest back; each starts on the next's end.
 
-    The shared item is input in one window and target in the other, so every item but a user's
-    first is a target once.
+    The shared step is input in one window and target in the other, so the item of every step but a
+    user's first is a target once.
     """
     windows = []
     for history in histories:
@@ -77,7 +101,7 @@ def batches_by_length(histories: list[Ints], size: int) -> Iterator[Ints]:
 def pad(histories: list[Ints]) -> Tensor:
     """Return the histories as one tensor, filled with `NOTHING` on the right."""
     longest = max(len(history) for history in histories)
-    padded = np.full((len(histories), longest), NOTHING, dtype=np.int64)
+    padded = np.full((len(histories), longest, *histories[0].shape[1:]), NOTHING, dtype=np.int64)
     for row, history in enumerate(histories):
         padded[row, : len(history)] = history
     return torch.from_numpy(padded)

@@ -3,7 +3,9 @@
 MovieLens-1M of VITRINA_REAL_DATA, leave-one-out over the whole catalogue, NDCG@10 and recall@10, by
 the functions of `python -m tasks evaluate-candidates`. GENERATORS=popular,ease for a quick look;
 EPOCHS are SASRec's, which stops by itself when validation no longer rises. RECIPES names what is
-compared of SASRec, SEEDS=31,32,33 repeats it.
+compared of SASRec, SEEDS=31,32,33 repeats it; ITEMS=FILE, with the column `movie_id`, tells items'
+features. The file tells neither time nor actions: `time`, `actions` and `views` need a shop
+(`bench_sasrec`).
 """
 
 from __future__ import annotations
@@ -54,8 +56,17 @@ RECIPES: dict[str, dict[str, object]] = {
     "gbce_popular": {"loss": "gbce", "negatives_by": "popular"},
     "gbce_mixed": {"loss": "gbce", "negatives_by": "mixed"},
     "bce": {"loss": "gbce", "calibration": 0.0},
+    "cosine": {"loss": "cosine"},
+    "cosine_popular": {"loss": "cosine", "negatives_by": "popular"},
+    "own_only": {"features": False},
+    "projected": {"item_vectors": "projected"},
+    "frozen": {"item_vectors": "frozen"},
+    "actions": {"actions": "input"},
+    "views": {"actions": "views"},
+    "time": {"time": True},
+    "actions_time": {"actions": "input", "time": True},
 }
-"""SASRec's losses, by what they change of the command's recipe."""
+"""SASRec's options, by what they change of the recipe they are compared with."""
 
 
 def asked(data: Path) -> argparse.Namespace:
@@ -65,7 +76,10 @@ def asked(data: Path) -> argparse.Namespace:
     generators = os.environ.get("GENERATORS", ",".join(GENERATORS))
     told = ["--data", str(data), "--protocol", LEAVE_ONE_OUT, "--generators", generators]
     epochs = os.environ.get("EPOCHS")
-    return parser.parse_args([*told, *(["--epochs", epochs] if epochs else [])])
+    items = os.environ.get("ITEMS")
+    told += ["--epochs", epochs] if epochs else []
+    told += ["--item", NAMING.item, "--items", items] if items else []
+    return parser.parse_args(told)
 
 
 def variants(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
@@ -82,10 +96,10 @@ def variants(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
             yield f"sasrec/{recipe}/{seed}", settings.model_copy(update=changed)
 
 
-def split_for(args: argparse.Namespace, settings: Settings) -> Split:
+def split_for(args: argparse.Namespace, features: pl.DataFrame | None, settings: Settings) -> Split:
     """Return the file, split."""
     interactions = interactions_of(read_table(args.data), NAMING)
-    return split_of(known_of(interactions, catalogue_of(interactions, None)), args, settings)
+    return split_of(known_of(interactions, catalogue_of(interactions, features)), args, settings)
 
 
 def note(bench: Bench, name: str, result: Result) -> None:
@@ -109,8 +123,9 @@ def main() -> None:
         bench.note(skipped=f"VITRINA_REAL_DATA names no folder with {FILE}")
         return bench.finish()
     args = asked(data)
-    settings = adapted(settings, args, None)
-    split = split_for(args, settings)
+    features = read_table(args.items).rename({args.item: c.ITEM_ID}) if args.items else None
+    settings = adapted(settings, args, features)
+    split = split_for(args, features, settings)
     items, users = len(split.known.item_ids()), split.requests.height
     bench.note(items=items, test_users=users, epochs=settings.candidates.sasrec.epochs)
     yardstick = heldout_lists(fitted(YARDSTICK, split.known, settings), split)

@@ -22,7 +22,7 @@ from tasks.candidates.new_items import NewItems
 from tasks.candidates.popular import Popular, PopularOfWeek
 from tasks.candidates.repeats import Repeats
 from tasks.candidates.sasrec import popularity
-from tasks.candidates.windows import NOTHING, cut, later, pad, sequences
+from tasks.candidates.windows import ITEM, NOTHING, cut, later, pad, sequences
 from tasks.settings import Candidates, NeighbourOptions, NewItemOptions, PopularOptions
 
 DAY = date(2026, 3, 31)
@@ -135,7 +135,7 @@ def test_lightfm_takes_each_pair_once_with_its_strongest_weight() -> None:
 def test_sequences_drop_an_item_repeated_in_a_row_but_not_one_that_comes_back() -> None:
     rows = known(*(("u", item, 9 - n, 1) for n, item in enumerate("aabab")), ("w", "b", 0, 1))
     found = sequences(everybody(rows), pl.Series(c.ITEM_ID, ["a", "b"]))
-    assert [history.tolist() for history in found] == [[0, 1, 0, 1], [1]]
+    assert [history[:, ITEM].tolist() for history in found] == [[0, 1, 0, 1], [1]]
 
 
 def test_windows_are_cut_from_the_newest_back_and_share_one_item() -> None:

@@ -52,6 +52,9 @@ def test_a_logged_generator_is_loaded_and_answers_those_who_came_later(
     assert list(answer.columns) == list(told)
     assert not set(answer[c.ITEM_ID]) & {"i03", "i06"}
 
+    told = asked.assign(actions=[[c.VIEW, c.CART]], seconds=[[1_774_000_000, 1_774_000_060]])
+    assert len(model.predict(told, params={"k": 5})) == 5
+
     child = fitted("sasrec", small_shop, starting_from(settings, "1"))
     assert isinstance(child, SASRec)
     assert child.facts["parent"] == "1"

@@ -19,6 +19,7 @@ from tasks.candidates.epochs import Epoch, best, told
 from tasks.candidates.generator import Known, Run
 from tasks.candidates.sasrec import SASRec, inherited
 from tasks.candidates.validation import held_out, ranks_of, validation_of, without
+from tasks.candidates.windows import ITEM
 from tasks.errors import ContractViolation
 from tasks.settings import Candidates, Settings
 
@@ -39,7 +40,7 @@ def test_ranks_count_what_scores_higher_and_equal_scores_of_smaller_items() -> N
 
 def test_what_was_touched_does_not_rank_but_a_wanted_item_touched_before_does() -> None:
     scores = torch.tensor([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, 1.0]])
-    histories = [np.array([0]), np.array([0, 1])]
+    histories = [np.array([[0, 1, 7]]), np.array([[0, 1, 7], [1, 1, 8]])]
     hidden = without(scores, histories, torch.tensor([1, 1]))
     assert hidden.tolist() == [[-np.inf, 3, 2, 1], [-np.inf, 3, 2, 1]]
 
@@ -64,7 +65,7 @@ def test_validation_is_the_mean_discount_of_ranks_up_to_ten(small_shop: Known) -
     found = validation_of(learned, later, ids, seed=1)
     gains = []
     for history, wanted in zip(found.histories, found.targets, strict=True):
-        better = set(range(wanted)) - set(history.tolist())
+        better = set(range(wanted)) - set(history[:, ITEM].tolist())
         rank = len(better) + 1
         gains.append(1 / log2(rank + 1) if rank <= 10 else 0.0)
     assert len(gains) == later.select(c.USER_ID, c.ITEM_ID).unique().height
