@@ -91,10 +91,12 @@ def split_for(args: argparse.Namespace, settings: Settings) -> Split:
 def note(bench: Bench, name: str, result: Result) -> None:
     """Record one generator's metrics with intervals, and its seconds."""
     whole = result.metrics.filter(pl.col(c.SLICE) == ALL, pl.col(c.METRIC).is_in(SHOWN))
-    found = {
-        row[c.METRIC]: Interval(row[c.VALUE], row[c.LOW], row[c.HIGH]) for row in whole.to_dicts()
-    }
-    bench.intervals(name, found)
+    for (protocol,), rows in whole.group_by("protocol", maintain_order=True):
+        found = {
+            row[c.METRIC]: Interval(row[c.VALUE], row[c.LOW], row[c.HIGH])
+            for row in rows.to_dicts()
+        }
+        bench.intervals(name if protocol == LEAVE_ONE_OUT else f"{name}/{protocol}", found)
     cost = result.cost
     figures = {"fit_seconds": cost.fit_seconds, "peak_gb": cost.peak_gb}
     bench.note(**{f"{name}_{what}": round(figure, 2) for what, figure in figures.items()})
