@@ -3,7 +3,8 @@
 MovieLens-1M of VITRINA_REAL_DATA, leave-one-out over the whole catalogue, NDCG@10 and recall@10, by
 the functions of `python -m tasks evaluate-candidates`. GENERATORS=popular,ease for a quick look;
 EPOCHS are SASRec's, which stops by itself when validation no longer rises. RECIPES names what is
-compared of SASRec, SEEDS=31,32,33 repeats it.
+compared of SASRec, SEEDS=31,32,33 repeats it. DATA=beauty takes Amazon's Beauty (S3-Rec) instead,
+with what is known of each article.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ from tests.benchmarks.measure import Bench  # noqa: E402
 FILE = Path("ml1m") / "sequences.parquet"
 SHOWN = ("ndcg@10", "recall@10", "mrr@10", "ndcg@20", "ndcg@60")
 NAMING = Naming(item="movie_id", order="pos")
+BEAUTY = Path("s3rec") / "Beauty_sequences.parquet"
+BEAUTY_NAMING = Naming(user="user", item="item", order="pos")
+ATTRIBUTES = "Beauty_item_attributes.parquet"
 RECIPES: dict[str, dict[str, object]] = {
     "softmax": {},
     "sampled": {"full_softmax_items": 0},
@@ -82,10 +86,25 @@ def variants(name: str, settings: Settings) -> Iterator[tuple[str, Settings]]:
             yield f"sasrec/{recipe}/{seed}", settings.model_copy(update=changed)
 
 
-def split_for(args: argparse.Namespace, settings: Settings) -> Split:
+def split_for(
+    args: argparse.Namespace, naming: Naming, features: pl.DataFrame | None, settings: Settings
+) -> Split:
     """Return the file, split."""
-    interactions = interactions_of(read_table(args.data), NAMING)
-    return split_of(known_of(interactions, catalogue_of(interactions, None)), args, settings)
+    interactions = interactions_of(read_table(args.data), naming)
+    return split_of(known_of(interactions, catalogue_of(interactions, features)), args, settings)
+
+
+def attributes(file: Path) -> pl.DataFrame:
+    """Return `item_id, attribute_1, attribute_2...`: an item's attributes, the commonest first.
+
+    The commonest are the widest, so that a column holds one level of the shop's tree.
+    """
+    long = pl.read_parquet(file).unique()
+    common = long.with_columns(pl.len().over("attribute").alias("items"))
+    ordered = common.sort("item", "items", "attribute", descending=[False, True, False])
+    place = pl.format("attribute_{}", pl.int_range(1, pl.len() + 1).over("item"))
+    wide = ordered.with_columns(place.alias("name")).pivot("name", index="item", values="attribute")
+    return wide.rename({"item": c.ITEM_ID})
 
 
 def note(bench: Bench, name: str, result: Result) -> None:
@@ -103,16 +122,18 @@ def note(bench: Bench, name: str, result: Result) -> None:
 
 
 def main() -> None:
-    """Print what each generator finds again of MovieLens-1M."""
+    """Print what each generator finds again."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     settings, bench = Settings(mlflow_url=""), Bench("candidates")
-    data = settings.real_data / FILE if settings.real_data else None
+    is_beauty = os.environ.get("DATA") == "beauty"
+    file, naming = (BEAUTY, BEAUTY_NAMING) if is_beauty else (FILE, NAMING)
+    data = settings.real_data / file if settings.real_data else None
     if data is None or not data.is_file():
-        bench.note(skipped=f"VITRINA_REAL_DATA names no folder with {FILE}")
+        bench.note(skipped=f"VITRINA_REAL_DATA names no folder with {file}")
         return bench.finish()
-    args = asked(data)
-    settings = adapted(settings, args, None)
-    split = split_for(args, settings)
+    args, features = asked(data), attributes(data.with_name(ATTRIBUTES)) if is_beauty else None
+    settings = adapted(settings, args, features)
+    split = split_for(args, naming, features, settings)
     items, users = len(split.known.item_ids()), split.requests.height
     bench.note(items=items, test_users=users, epochs=settings.candidates.sasrec.epochs)
     yardstick = heldout_lists(fitted(YARDSTICK, split.known, settings), split)

@@ -52,13 +52,22 @@ def test_what_was_touched_before_counts_in_time_and_not_in_time_new() -> None:
     known = known_of(interactions, catalogue_of(interactions, None))
     split = splits.split_before_last(known, 1, Settings())
     names = (splits.YARDSTICK, "own_repeats")
-    found = splits.pooled(iter([split, split]), names, Settings())
+    pooled = splits.pooled([split, split], names, Settings())
+    found = pooled.users
     assert found["time"][c.USER_ID].to_list() == ["0/u", "1/u"]
     assert found["time"]["popular_7d/recall@10"].to_list() == [1.0, 1.0]
     assert found["time"]["own_repeats/recall@10"].to_list() == [0.5, 0.5]
     assert found["time_new"]["popular_7d/recall@10"].to_list() == [1.0, 1.0]
     assert found["time_new"]["own_repeats/recall@10"].to_list() == [0.0, 0.0]
-    assert splits.gains(found["time_new"], names)["own_repeats"].value == -1.0
+    assert pooled.ranks.filter(pl.col(c.GENERATOR) == "own_repeats").sort(c.USER_ID)[
+        c.RANK
+    ].to_list() == [1, None, 1, None]
+    assert (
+        splits.gains(found["time_new"].with_columns(pl.col(c.USER_ID).alias(c.GROUP_ID)), names)[
+            "own_repeats"
+        ].value
+        == -1.0
+    )
 
 
 @pytest.mark.parametrize(("earlier", "cut"), [(0, date(2026, 9, 6)), (1, date(2026, 9, 3))])
