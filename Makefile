@@ -110,7 +110,7 @@ bench-%: install ## one benchmark; its last line is one JSON object (OPTIONS="--
 bench-peers: $(PEERS)/.installed-from-lock
 
 $(PEERS)/.installed-from-lock: tests/benchmarks/peers/requirements.lock | install
-	@echo "bench-peers: environment of its own in $(PEERS), once (3 GB to download with a cold cache)"
+	@echo "bench-peers: environment of its own in $(PEERS), once (5 GB on disk)"
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(PEERS)
 	@VIRTUAL_ENV=$(CURDIR)/$(PEERS) $(BIN)/uv pip install --quiet --require-hashes -r $<
 	@touch $@
