@@ -7,6 +7,7 @@ PYTHON ?= python3.11
 UV_VERSION := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .cache/peers
 STAMP := $(VENV)/.installed-from-lock
 BENCHES := $(sort $(subst _,-,$(patsubst tests/benchmarks/bench_%.py,%,$(wildcard tests/benchmarks/bench_*.py))))
 # More options for pytest and benchmarks: make test OPTIONS="-k facets"
@@ -92,9 +93,10 @@ format: install ## put code and SQL into the house form
 docs: install ## write the generated tables of README.md again
 	@$(BIN)/python tests/documentation/generate.py
 
-lock: install ## compile requirements.in into requirements.lock (OPTIONS=--upgrade renews it)
-	@$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --quiet $(OPTIONS) -o requirements.lock
+lock: install ## compile each requirements.in into its requirements.lock (OPTIONS=--upgrade renews them)
+	@for file in requirements tests/benchmarks/peers/requirements; do $(BIN)/uv pip compile $$file.in \
+	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet $(OPTIONS) \
+	  -o $$file.lock; done
 
 bench: $(addprefix bench-,$(BENCHES)) ## every benchmark, one after the other
 
@@ -102,6 +104,16 @@ bench-%: install ## one benchmark; its last line is one JSON object (OPTIONS="--
 	@test -f tests/benchmarks/bench_$(subst -,_,$*).py || \
 	  { echo "no benchmark $*; there is: $(BENCHES)" >&2; exit 2; }
 	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
+
+# RecTools does not install beside Airflow: it has an environment of its own. One of its packages is
+# built here, which takes a C compiler.
+bench-peers: $(PEERS)/.installed-from-lock
+
+$(PEERS)/.installed-from-lock: tests/benchmarks/peers/requirements.lock | install
+	@echo "bench-peers: environment of its own in $(PEERS), once (5 GB on disk)"
+	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(PEERS)
+	@VIRTUAL_ENV=$(CURDIR)/$(PEERS) $(BIN)/uv pip install --quiet --require-hashes -r $<
+	@touch $@
 
 clean: ## remove caches and the environment; the data in .vitrina stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache spark-warehouse \
