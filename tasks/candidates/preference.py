@@ -31,7 +31,7 @@ HORIZON_DAYS = 14
 ASKED = (c.CATEGORY_GROUP, c.PRICE_TIER)
 TIERS = ("low", "middle", "high")
 FOLDS = 5
-TREES, DEPTH, STEP = 150, 4, 0.08
+TREES, DEPTH, STEP, BORDERS = 150, 4, 0.08, 32
 METRICS = ("auc", "precision", "recall")
 DIFFERENCE = "difference"
 LEAST = 30
@@ -150,7 +150,8 @@ def foretold(rows: Numbers, truth: Ints, seed: int) -> Floats64:
     for held in range(FOLDS):
         model = CatBoostClassifier(
             loss_function="MultiClass", iterations=TREES, depth=DEPTH, learning_rate=STEP,
-            random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False,
+            border_count=BORDERS, random_seed=seed, thread_count=1, verbose=False,
+            allow_writing_files=False,
         )  # fmt: skip
         model.fit(rows[fold != held], truth[fold != held])
         places = np.ix_(fold == held, model.classes_)
