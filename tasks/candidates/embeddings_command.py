@@ -135,7 +135,7 @@ def shown(found: pl.DataFrame) -> str:
 
 def whole(rows: pl.DataFrame) -> str:
     """Return the frame as text, nothing of it left out."""
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=120, tbl_hide_dataframe_shape=True):
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=160, tbl_hide_dataframe_shape=True):
         return str(rows)
 
 
