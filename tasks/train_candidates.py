@@ -32,6 +32,7 @@ from tasks.candidates.fitting import (
 from tasks.candidates.generator import Generator, Known
 from tasks.candidates.interactions import active, known_earlier, known_on
 from tasks.candidates.logged import log_model
+from tasks.candidates.nearest import measured
 from tasks.candidates.picture import blend_picture, metrics_picture
 from tasks.candidates.quotas import blend
 from tasks.candidates.registered import model_name
@@ -47,6 +48,7 @@ from tasks.lake.tables import (
     HELDOUT_CANDIDATES,
     HELDOUT_RANKS,
     ITEM_EMBEDDINGS,
+    ITEM_INDEX,
     USER_EMBEDDINGS,
 )
 from tasks.seeds import seed_of
@@ -57,7 +59,7 @@ from tasks.training import is_weekly, superseded_by
 log = logging.getLogger(__name__)
 
 JUDGEMENTS = (CANDIDATE_METRICS, HELDOUT_CANDIDATES, HELDOUT_RANKS)
-PARTS = (CANDIDATES, *JUDGEMENTS, ITEM_EMBEDDINGS, USER_EMBEDDINGS)
+PARTS = (CANDIDATES, *JUDGEMENTS, ITEM_EMBEDDINGS, ITEM_INDEX, USER_EMBEDDINGS)
 FLOOR_METRIC = "ndcg@10"
 UNION = "union"
 
@@ -254,8 +256,17 @@ def track_training(generator: Generator, options: Candidates) -> None:
 
 
 def write_offer(lake: Lake, day: date, key: str, offer: Offer) -> dict[str, int]:
-    """Write lists and embeddings; return their row counts."""
-    frames = {CANDIDATES: offer.lists, ITEM_EMBEDDINGS: offer.items, USER_EMBEDDINGS: offer.users}
+    """Write lists, embeddings and their index; return their row counts."""
+    index, figures = measured(
+        offer.items, offer.users, seed_of(lake.settings, ITEM_INDEX.name, key)
+    )
+    tracking.metrics({f"index/{name}": value for name, value in figures.items()})
+    frames = {
+        CANDIDATES: offer.lists,
+        ITEM_EMBEDDINGS: offer.items,
+        ITEM_INDEX: index,
+        USER_EMBEDDINGS: offer.users,
+    }
     return {table.name: lake.write_day(table, day, frame, key) for table, frame in frames.items()}
 
 

@@ -1,9 +1,9 @@
-"""Items like an item, and a map of items, by a generator's embeddings.
+"""Items like an item, and maps of items and users, by a generator's embeddings.
 
 similarity(i, j) = cosine of the embeddings without their last number, which is the item's bias
 
-Exact: all items are compared, which is one product of a matrix and takes less than a second for
-100,000 items of width 64; an approximate index would have to be built, versioned and judged.
+Exact: one item is compared with all others, a product of a matrix that takes less than a second for
+100,000 items of width 64. The index of `nearest` is over scores, in which popular items are high.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from tasks.candidates.generator import Floats
 from tasks.errors import WrongCall
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DRAWN = 1000
-"""At most so many items are on the map: more dots tell no more, and t-SNE takes minutes."""
+"""At most so many dots are on a map: more tell no more, and t-SNE takes minutes."""
 PERPLEXITY = 30.0
 
 
@@ -59,7 +60,7 @@ def as_matrix(embeddings: pl.DataFrame) -> Floats:
 
 
 def on_a_plane(embeddings: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Return `item_id, x, y` by t-SNE of at most `DRAWN` items, drawn by the seed."""
+    """Return the id, `x, y` by t-SNE of at most `DRAWN` of `id, embedding`, drawn by the seed."""
     from sklearn.manifold import TSNE
 
     chance = np.random.default_rng(seed)
@@ -69,21 +70,32 @@ def on_a_plane(embeddings: pl.DataFrame, seed: int) -> pl.DataFrame:
     places = TSNE(
         init="random", perplexity=perplexity, random_state=seed, metric="cosine"
     ).fit_transform(directions(some))
-    return some.select(c.ITEM_ID).with_columns(
+    return some.drop(c.EMBEDDING).with_columns(
         pl.Series("x", places[:, 0]), pl.Series("y", places[:, 1])
     )
 
 
-def map_picture(plane: pl.DataFrame, items: pl.DataFrame, generator: str) -> Figure:
-    """Return the picture of `on_a_plane`, a colour per category group of the snapshot."""
+def map_picture(
+    plane: pl.DataFrame, known: pl.DataFrame, columns: tuple[str, ...], title: str
+) -> Figure:
+    """Return the picture of `on_a_plane`: for each column of `known` a panel in its colours."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
-    named = plane.join(items.select(c.ITEM_ID, c.CATEGORY_GROUP), on=c.ITEM_ID, how="left")
-    for group in named[c.CATEGORY_GROUP].unique().sort():
-        rows = named.filter(pl.col(c.CATEGORY_GROUP).eq_missing(pl.lit(group)))
-        axes.scatter(rows["x"], rows["y"], s=6, label=group or "unknown")
-    axes.set(title=f"items by {generator}, t-SNE", xticks=[], yticks=[])
-    axes.legend(fontsize=8)
+    key = plane.columns[0]
+    figure = Figure(figsize=(1 + 6 * len(columns), 6), layout="constrained")
+    named = plane.join(known.select(key, *columns), on=key, how="left")
+    for axes, column in zip(
+        figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True
+    ):
+        draw_dots(axes, named, column)
+    figure.suptitle(title)
     return figure
+
+
+def draw_dots(axes: Axes, named: pl.DataFrame, column: str) -> None:
+    """Draw `x, y`, a colour per value of the column."""
+    for value in named[column].unique().sort():
+        rows = named.filter(pl.col(column).eq_missing(pl.lit(value)))
+        axes.scatter(rows["x"], rows["y"], s=6, label=value or "unknown")
+    axes.set(title=column.replace("_", " "), xticks=[], yticks=[])
+    axes.legend(fontsize=8)

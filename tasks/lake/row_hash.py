@@ -26,6 +26,9 @@ def _pieces(column: pl.Series) -> Iterator[bytes]:
         text = column.fill_null("")
         yield text.str.len_bytes().to_numpy().tobytes()
         yield (text.str.join("").item() or "").encode()
+    elif column.dtype == pl.Binary:
+        yield column.bin.size().fill_null(0).to_numpy().tobytes()
+        yield b"".join(column.drop_nulls())
     elif isinstance(column.dtype, pl.List):
         yield column.list.len().fill_null(0).to_numpy().tobytes()
         yield from _pieces(column.explode())

@@ -112,3 +112,18 @@ USER_EMBEDDINGS = Table(
     part=c.GENERATOR,
     due_hour=7,
 )
+ITEM_INDEX = Table(
+    "item_index",
+    "fitted",
+    {
+        "embeddings_hash": Column(pl.String),
+        "items": Column(pl.Int64, low=1),
+        "width": Column(pl.Int64, low=1),
+        "built_by": Column(pl.String),
+        "graph": Column(pl.Binary),
+    },
+    ("embeddings_hash",),
+    _WRITER,
+    part=c.GENERATOR,
+)
+"""Nearest neighbours among a generator's ITEM_EMBEDDINGS of the day; none where it has none."""

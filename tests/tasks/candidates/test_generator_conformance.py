@@ -11,9 +11,10 @@ from polars.testing import assert_frame_equal
 
 from tasks import columns as c
 from tasks.candidates import BASELINES, GENERATORS, generator_class
-from tasks.candidates.fitting import fitted
-from tasks.candidates.generator import Generator, Known, Requests
+from tasks.candidates.fitting import embeddings, fitted
+from tasks.candidates.generator import Generator, Known, Requests, VectorGenerator
 from tasks.candidates.interactions import requests_of
+from tasks.candidates.nearest import as_row, built, exactly_highest, restored
 from tasks.candidates.serving import bought, recommend
 from tasks.candidates.stored import load, save
 from tasks.settings import Settings
@@ -121,6 +122,25 @@ def test_scores_are_products_of_the_embeddings_where_there_are_any(
     if items is not None and users is not None:
         assert items.shape == (len(generator.item_ids), users.shape[1])
         assert np.allclose(users @ items.T, generator.scores(shop_requests))
+
+
+def test_an_index_of_its_embeddings_finds_what_scores_highest_and_comes_back_from_its_row(
+    generator: Generator, shop_requests: Requests
+) -> None:
+    if not isinstance(generator, VectorGenerator):
+        assert generator.item_vectors() is None
+        return
+    items = embeddings(generator.item_ids, generator.item_vectors())
+    users = generator.user_vectors(shop_requests)
+    index = built(items)
+    found = index.highest(users, K)
+    # Sixty items are fewer than a search weighs: nothing may be missed.
+    exact = exactly_highest(generator.item_vectors(), users, K)
+    assert np.array_equal(found[0], exact[0])
+    assert np.allclose(found[1], exact[1])
+    assert as_row(index).equals(as_row(built(items)))
+    again = restored(as_row(index), items).highest(users, K)
+    assert np.array_equal(again[0], found[0])
 
 
 def test_a_name_outside_the_registry_is_refused() -> None:

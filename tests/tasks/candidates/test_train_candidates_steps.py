@@ -12,6 +12,8 @@ import pytest
 from tasks import build_features, train_candidates
 from tasks import columns as c
 from tasks.candidates import BASELINES, embeddings_command
+from tasks.candidates.nearest import exactly_highest, recall, restored
+from tasks.candidates.similar import as_matrix
 from tasks.candidates.sources import degraded, newest_lists
 from tasks.errors import ContractViolation, QualityGateFailed, WrongCall
 from tasks.lake.lake import Lake
@@ -22,6 +24,7 @@ from tasks.lake.tables import (
     HELDOUT_CANDIDATES,
     HELDOUT_RANKS,
     ITEM_EMBEDDINGS,
+    ITEM_INDEX,
     ITEMS,
     USER_EMBEDDINGS,
 )
@@ -102,6 +105,20 @@ def test_embeddings_are_there_where_the_generator_has_them(trained: Lake) -> Non
         assert rows.group_by(c.GENERATOR).agg(pl.col(c.EMBEDDING).list.len().n_unique())[
             c.EMBEDDING
         ].to_list() == [1, 1]
+
+
+def test_an_index_lies_beside_the_embeddings_and_serves_no_others(trained: Lake) -> None:
+    of = {name: trained.read_day(ITEM_EMBEDDINGS, LAST, name) for name in ("lightfm", "sasrec")}
+    for name, rows in of.items():
+        index = restored(trained.read_day(ITEM_INDEX, LAST, name), rows)
+        users = as_matrix(trained.read_day(USER_EMBEDDINGS, LAST, name))
+        found, _ = index.highest(users, 10)
+        exact, _ = exactly_highest(as_matrix(rows), users, 10)
+        assert recall(found, exact) > 0.99
+    with pytest.raises(ContractViolation, match="other embeddings of width 9 than"):
+        restored(trained.read_day(ITEM_INDEX, LAST, "lightfm"), of["sasrec"])
+    with pytest.raises(ContractViolation, match="no index was built"):
+        restored(trained.read_day(ITEM_INDEX, LAST, "popular"), of["sasrec"])
 
 
 def test_a_rerun_gives_the_same_rows_to_the_bit(trained: Lake, ingested: Settings) -> None:

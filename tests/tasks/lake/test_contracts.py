@@ -108,6 +108,7 @@ def test_the_tables_of_the_design_are_all_declared() -> None:
     alias_moves days"""
     ours = {"heldout_candidates", "ranking_days", "audience_exports", *(t.name for t in DAILY)}
     ours |= {"audience_profiles", "audience_overlaps", "heldout_ranks", "candidate_blend"}
+    ours |= {"item_index"}
     assert set(TABLES) | {DAYS.name} == set(design.split()) | ours
 
 

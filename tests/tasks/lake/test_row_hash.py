@@ -52,3 +52,11 @@ def test_lists_count_element_by_element() -> None:
     other = pl.DataFrame({"e": [[1.0], [2.0, 3.0]]})
     assert row_hash(one) != row_hash(other)
     assert row_hash(one) == row_hash(one.clone())
+
+
+def test_bytes_count_by_content_and_boundaries() -> None:
+    def hashed(*values: bytes | None) -> str:
+        return row_hash(pl.DataFrame({"b": values}, schema={"b": pl.Binary}))
+
+    assert hashed(b"ab", b"c") == hashed(bytes([97, 98]), bytes([99]))
+    assert len({hashed(b"ab", b"c"), hashed(b"a", b"bc"), hashed(b"abc", None)}) == 3

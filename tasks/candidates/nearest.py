@@ -1,0 +1,175 @@
+"""The items whose product with a vector is highest, found along a graph instead of scoring all.
+
+point(i) = (vector(i), sqrt(L^2 - |vector(i)|^2)), L the length of the longest item vector
+point(u) = (vector(u), 0)
+|point(u) - point(i)|^2 = |vector(u)|^2 + L^2 - 2 <vector(u), vector(i)>
+
+The nearest point is therefore the highest score, the item's bias included (Bachrach et al., RecSys
+2014), and a graph made for distances serves (HNSW; Malkov and Yashunin, 2018). A graph over raw
+products loses its way where lengths and biases differ much. What is found is scored exactly and put
+in the order of exact lists: ties to the smaller item.
+
+One thread builds it, so that the same embeddings give the same bytes. An index is one row of
+`item_index`, a part of the day beside the embeddings, and is refused beside any others.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from tasks import columns as c
+from tasks.candidates.generator import Floats, Ints
+from tasks.candidates.serving import top_k
+from tasks.candidates.similar import as_matrix
+from tasks.errors import ContractViolation
+from tasks.lake.row_hash import row_hash
+from tasks.lake.tables import ITEM_INDEX
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+LIBRARY = "usearch"
+LINKS, BUILT_WITH, SEARCHED = 16, 128, 256
+"""Links of a node, candidates weighed when one is added, and candidates weighed by a search."""
+CUTS = (10, 100)
+SAMPLE = 200
+
+
+@dataclass(frozen=True)
+class ItemIndex:
+    """Embeddings `item_id, embedding` of a generator with the graph over them."""
+
+    embeddings: pl.DataFrame
+    vectors: Floats
+    graph: Index
+
+    def highest(self, vectors: Floats, k: int) -> tuple[Ints, Floats]:
+        """Return rows of the embeddings by falling score, and the scores; (vectors, k) each.
+
+        Args:
+            vectors: of users, as wide as the items', their last number 1.
+            k: how many, at most as many as there are items.
+        """
+        k = min(k, len(self.vectors))
+        self.graph.expansion_search = max(SEARCHED, 2 * k)
+        asked = np.hstack([vectors, np.zeros((len(vectors), 1))]).astype(np.float32)
+        found = self.graph.search(asked, k, threads=1).keys
+        # One vector's answer has one dimension. Sorted, so that ties fall as in exact lists.
+        places = np.sort(np.asarray(found, dtype=np.int64).reshape(len(vectors), -1), axis=1)
+        scores = np.einsum("ij,ikj->ik", vectors, self.vectors[places]).astype(np.float32)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return np.take_along_axis(places, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def built(embeddings: pl.DataFrame) -> ItemIndex:
+    """Return the index over at least one of `item_id, embedding`."""
+    vectors = as_matrix(embeddings)
+    points = lifted(vectors)
+    graph = empty_graph(points.shape[1])
+    graph.add(np.arange(len(points)), points, threads=1)
+    return ItemIndex(embeddings, vectors, graph)
+
+
+def lifted(vectors: Floats) -> Floats:
+    """Return the points of the module's docstring, all of the same length."""
+    squares = np.square(vectors.astype(np.float64)).sum(axis=1)
+    height = np.sqrt(squares.max() - squares)
+    return np.hstack([vectors, height[:, None]]).astype(np.float32)
+
+
+def empty_graph(width: int) -> Index:
+    """Return a graph without points."""
+    from usearch.index import Index
+
+    return Index(
+        ndim=width, metric="l2sq", dtype="f32", connectivity=LINKS, expansion_add=BUILT_WITH,
+        expansion_search=SEARCHED,
+    )  # fmt: skip
+
+
+def as_row(index: ItemIndex) -> pl.DataFrame:
+    """Return the index as its one ITEM_INDEX row."""
+    row = {
+        "embeddings_hash": row_hash(index.embeddings),
+        "items": len(index.vectors),
+        "width": index.vectors.shape[1],
+        "built_by": f"{LIBRARY} {version(LIBRARY)}",
+        "graph": bytes(index.graph.save()),
+    }
+    return pl.DataFrame([row], schema=ITEM_INDEX.schema)
+
+
+def restored(rows: pl.DataFrame, embeddings: pl.DataFrame) -> ItemIndex:
+    """Return the index of an ITEM_INDEX row over the embeddings that it was built from.
+
+    Args:
+        rows: the rows of a generator's day.
+        embeddings: ITEM_EMBEDDINGS rows of the same.
+
+    Raises:
+        ContractViolation: there is no index, or it is one of other embeddings.
+    """
+    if rows.is_empty():
+        raise ContractViolation("item_index: no index was built, as there were no embeddings")
+    told = rows.row(0, named=True)
+    vectors = embeddings.select(c.ITEM_ID, c.EMBEDDING)
+    if told["embeddings_hash"] != row_hash(vectors):
+        raise ContractViolation(
+            f"item_index: built from {told['items']:,} other embeddings of width {told['width']}"
+            f" than these {vectors.height:,}: train the generator's day again"
+        )
+    graph = empty_graph(told["width"] + 1)
+    graph.load(told["graph"])
+    return ItemIndex(vectors, as_matrix(vectors), graph)
+
+
+def exactly_highest(items: Floats, vectors: Floats, k: int) -> tuple[Ints, Floats]:
+    """Return what `ItemIndex.highest` approximates, by scoring every item."""
+    scores = vectors @ items.T
+    rows, places, _ = top_k(scores, k)
+    shape = (len(vectors), min(k, len(items)))
+    return places.reshape(shape), scores[rows, places].reshape(shape)
+
+
+def recall(found: Ints, exact: Ints) -> float:
+    """Return the share of the exact rows that were found, both (vectors, k)."""
+    both = [len(np.intersect1d(mine, all_)) for mine, all_ in zip(found, exact, strict=True)]
+    return sum(both) / exact.size
+
+
+def measured(
+    items: pl.DataFrame, users: pl.DataFrame, seed: int
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """Return ITEM_INDEX rows of the embeddings, and what the index is worth.
+
+    Worth: `recall_at_K` against exact lists of at most `SAMPLE` users drawn by the seed, seconds of
+    building, microseconds that a list of the longest K takes from the index and exactly.
+
+    Args:
+        items: `item_id, embedding`, sorted; without any there is nothing to build.
+        users: `user_id, embedding`.
+        seed: of the sample.
+    """
+    if items.is_empty() or users.is_empty():
+        return ITEM_INDEX.empty(), {}
+    started = time.perf_counter()
+    index = built(items)
+    figures = {"build_seconds": time.perf_counter() - started}
+    drawn = np.random.default_rng(seed).permutation(users.height)[:SAMPLE]
+    asked = as_matrix(users[np.sort(drawn)])
+    for k in CUTS:
+        started = time.perf_counter()
+        found, _ = index.highest(asked, k)
+        searched = time.perf_counter()
+        exact, _ = exactly_highest(index.vectors, asked, k)
+        ended = time.perf_counter()
+        figures[f"recall_at_{k}"] = recall(found, exact)
+    figures["query_microseconds"] = (searched - started) / len(asked) * 1e6
+    figures["exact_microseconds"] = (ended - searched) / len(asked) * 1e6
+    return as_row(index), figures
