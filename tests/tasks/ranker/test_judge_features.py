@@ -75,7 +75,7 @@ def marking() -> pl.DataFrame:
 
 
 def of(groups: pl.DataFrame, names: str, settings: Settings, fits: int = 3) -> Judgement:
-    (one,) = judged(groups, sets_of(names), settings, fits).judgements
+    (one,) = judged(groups.lazy(), sets_of(names), settings, fits).judgements
     return one
 
 
