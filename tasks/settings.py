@@ -290,6 +290,19 @@ class Mailings(Section):
     )
 
 
+class Discovery(Section):
+    """How many times generators count what shows discovery, beside its weight."""
+
+    long_view_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="a view at least this long is a long one"
+    )
+    long_view: int = Field(1, ge=1, le=100, description="times that a long view counts")
+    favorite: int = Field(1, ge=1, le=100, description="times that a favourite counts")
+    new_category: int = Field(
+        1, ge=1, le=100, description="times that a customer's first day in a category counts"
+    )
+
+
 class PopularOptions(Section):
     """Generator `popular`."""
 
@@ -444,6 +457,13 @@ class Candidates(Section):
     favorite_weight: int = Field(2, ge=0, le=1000, description="weight of a favourite")
     cart_weight: int = Field(3, ge=0, le=1000, description="weight of a cart")
     order_weight: int = Field(4, ge=0, le=1000, description="weight of an order")
+    discovery: Discovery = Discovery()
+    debias: float = Field(
+        0.0, ge=0, le=1, description="power of popularity that ease, lightfm and sasrec take off"
+    )
+    stratified_power: float = Field(
+        0.5, ge=0, le=1, description="power of popularity that the stratified metrics divide by"
+    )
     repeatable: tuple[str, ...] = Field(
         ("beauty",), description="category groups whose items are bought again"
     )

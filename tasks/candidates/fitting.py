@@ -11,7 +11,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import generator_class
-from tasks.candidates.beyond import COVERAGE, beyond_accuracy, coverage, serendipity
+from tasks.candidates.beyond import COVERAGE, beyond_accuracy, coverage, serendipity, stratified
 from tasks.candidates.evaluation import (
     ALL,
     Protocol,
@@ -72,6 +72,8 @@ def judged(
     for protocol in split.protocols:
         found = lists[protocol.name]
         users = user_metrics(found, protocol.truth, split.warm)
+        power = options.stratified_power
+        users = stratified(users, found, protocol.truth, split.known, power)
         if yardstick is not None:
             users = beside(users, found, yardstick[protocol.name], protocol, split)
         users = by_history(users, split.requests.histories)

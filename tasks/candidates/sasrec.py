@@ -12,7 +12,9 @@ Losses are those of `losses`, over windows of whole histories: none is thrown aw
 a row counts once. `epochs` says when training ends, `checkpoints` how a killed one goes on. Biases
 start at log popularity, and what sells now may differ from what sold on average, so serving adds
 
-shift x log(share of the last 7 days / share of all days), each item with one interaction more.
+shift x log(share of the last 7 days / share of all days) - debias x log(share of all days),
+
+each item with one interaction more (the second is logit adjustment; Menon et al., ICLR 2021).
 
 Users are served from their sequence, also those who came after training. With a parent training
 starts from its weights; items and features that it does not know start as in a fresh one.
@@ -87,6 +89,8 @@ class SASRec(VectorGenerator):
         everyone = Requests(learned.through, learned.users, learned.interactions)
         windows = cut(sequences(everyone, item_ids), told.length + 1)
         popular, shift = popularity(everyone, item_ids)
+        # Taken before training, which moves the biases in place.
+        adjusted = told.shift * shift - np.float32(options.debias) * popular
         judge = None if later is None else validation_of(learned, later, item_ids, run.seed).ndcg
         name = name_of(windows, codes, told, run.seed)
         checkpoint = Checkpoint(run.checkpoints and run.checkpoints / name)
@@ -97,7 +101,7 @@ class SASRec(VectorGenerator):
             found.start_from(run.parent)
             training = Training(network, loss_of(told, torch.from_numpy(popular)), told, run.seed)
             training.run(windows, judge, checkpoint)
-        found.shift, found.epochs = told.shift * shift, training.epochs
+        found.shift, found.epochs = adjusted, training.epochs
         network.eval()
         return found
 
@@ -221,7 +225,7 @@ def inherited(mine: Tensor, theirs: Tensor, names: pl.Series, parents: pl.Series
 
 def popularity(requests: Requests, item_ids: pl.Series) -> tuple[Floats, Floats]:
     """Return the items' log shares of all days, and how much the last 7 days differ."""
-    _, items, _, age_days = requests.encoded(item_ids)
+    _, items, _, age_days, _ = requests.encoded(item_ids)
     always = np.bincount(items, minlength=len(item_ids)) + 1.0
     week = np.bincount(items[age_days < WEEK_DAYS], minlength=len(item_ids)) + 1.0
     log_share = np.log(always / always.sum())

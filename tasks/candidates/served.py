@@ -69,7 +69,7 @@ def read(asked: pl.DataFrame) -> Requests:
         .sort(c.USER_ID, maintain_order=True)
         .with_columns(
             pl.lit(datetime(day.year, day.month, day.day, tzinfo=UTC)).alias(c.TS),
-            pl.lit(1, pl.Int64).alias(c.WEIGHT),
+            *(pl.lit(1, pl.Int64).alias(name) for name in (c.TIMES, c.WEIGHT)),
         )
     )
     return Requests(day, users, histories)

@@ -16,7 +16,7 @@ NOTHING = -1
 
 def sequences(requests: Requests, item_ids: pl.Series) -> list[Ints]:
     """Return each user's items in order; the same item in a row counts once."""
-    rows, items, _, _ = requests.encoded(item_ids)
+    rows, items, *_ = requests.encoded(item_ids)
     repeated = (rows[1:] == rows[:-1]) & (items[1:] == items[:-1])
     fresh = np.concatenate([np.ones(min(1, len(rows)), np.bool_), ~repeated])
     starts = np.searchsorted(rows[fresh], np.arange(1, requests.height))

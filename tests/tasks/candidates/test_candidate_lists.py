@@ -89,6 +89,7 @@ def test_batches_keep_each_user_with_the_user_s_own_history() -> None:
         {
             c.USER_ID: ["a", "a", "c", "e", "e", "e"],
             c.ITEM_ID: ["1", "2", "3", "4", "5", "6"],
+            c.TIMES: [1] * 6,
             c.WEIGHT: [1] * 6,
             c.TS: [datetime(2026, 1, 1, tzinfo=UTC)] * 6,
         }
@@ -100,7 +101,7 @@ def test_batches_keep_each_user_with_the_user_s_own_history() -> None:
         ["3"],
         ["4", "5", "6"],
     ]
-    rows, items, _, ages = batches[1].encoded(pl.Series(c.ITEM_ID, ["2", "3"]))
+    rows, items, _, ages, _ = batches[1].encoded(pl.Series(c.ITEM_ID, ["2", "3"]))
     assert (rows.tolist(), items.tolist(), ages.tolist()) == ([0], [1], [0.0])
 
 
