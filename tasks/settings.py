@@ -464,6 +464,18 @@ class Candidates(Section):
     stratified_power: float = Field(
         0.5, ge=0, le=1, description="power of popularity that the stratified metrics divide by"
     )
+    sampled_share: float = Field(
+        0.0, ge=0, le=0.5, description="share of a list's places that chance fills, by score"
+    )
+    sampled_depth: int = Field(
+        300, ge=1, le=10_000, description="deepest rank that chance may bring up"
+    )
+    sampled_temperature: float = Field(
+        1.0,
+        ge=0.1,
+        le=100,
+        description="SDs of score that make an item e times as likely; more: more even",
+    )
     repeatable: tuple[str, ...] = Field(
         ("beauty",), description="category groups whose items are bought again"
     )

@@ -24,6 +24,7 @@ from tasks.candidates.evaluation import (
 )
 from tasks.candidates.generator import Floats, Generator, Known, Requests, Run
 from tasks.candidates.registered import parent_of
+from tasks.candidates.sampling import sampled
 from tasks.candidates.serving import bought, recommend
 from tasks.seeds import seed_of
 from tasks.settings import Settings
@@ -115,7 +116,10 @@ def offered(generator: Generator, known: Known, requests: Requests, settings: Se
     """Return the top k of the users who ask, and the embeddings of them and of all items."""
     options = settings.candidates
     once = bought(requests.histories, known.items, options.repeatable)
-    lists = recommend(generator, requests, options.k, known.items, once)
+    depth = max(options.k, options.sampled_depth) if options.sampled_share else options.k
+    ranked = recommend(generator, requests, depth, known.items, once)
+    seed = seed_of(settings, f"candidates/{known.through}", generator.name)
+    lists = sampled(ranked, options, options.k, seed)
     items = embeddings(generator.item_ids, generator.item_vectors())
     users = embeddings(requests.users[c.USER_ID], generator.user_vectors(requests))
     return Offer(lists, items, users)
