@@ -432,6 +432,9 @@ class Candidates(Section):
         min_length=1,
         description="generators of the registry that train every night, in the order of ties",
     )
+    union_shares: tuple[float, ...] = Field(
+        (), description="shares of the union's places, one a generator; empty: all alike"
+    )
     k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
     max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
     min_sources: int = Field(
@@ -495,6 +498,21 @@ class Candidates(Section):
     sasrec: SASRecOptions = SASRecOptions()
     item_neighbours: NeighbourOptions = NeighbourOptions()
     new_items: NewItemOptions = NewItemOptions()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the union's places by generator, in the order of ties."""
+        alike = (1.0,) * len(self.generators)
+        return dict(zip(self.generators, self.union_shares or alike, strict=True))
+
+    @model_validator(mode="after")
+    def _each_generator_has_a_share(self) -> Self:
+        shares, names = self.union_shares, self.generators
+        if shares and (len(shares) != len(names) or min(shares) <= 0):
+            raise ValueError(
+                f"union_shares {list(shares)} are not one above 0 for each of {', '.join(names)}"
+            )
+        return self
 
 
 class Ranker(Section):
