@@ -57,8 +57,8 @@ def test_a_wrong_variable_names_itself_its_value_and_what_is_allowed(
         (
             "VITRINA_CANDIDATES__UNION_SHARES",
             "[0.9, 0.1]",
-            "VITRINA_CANDIDATES__*: union_shares [0.9, 0.1] are not one above 0 for each of popular,"
-            " ease, lightfm, sasrec",
+            "VITRINA_CANDIDATES__*: union_shares [0.9, 0.1] are not one above 0 for each of"
+            " popular, ease, lightfm, sasrec",
         ),
     ],
 )
