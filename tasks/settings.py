@@ -467,6 +467,12 @@ class Candidates(Section):
     stratified_power: float = Field(
         0.5, ge=0, le=1, description="power of popularity that the stratified metrics divide by"
     )
+    interests: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="category groups of a history that ask for a list each; 1: asked as a whole",
+    )
     sampled_share: float = Field(
         0.0, ge=0, le=0.5, description="share of a list's places that chance fills, by score"
     )

@@ -23,9 +23,10 @@ from tasks.candidates.evaluation import (
     user_metrics,
 )
 from tasks.candidates.generator import Floats, Generator, Known, Requests, Run
+from tasks.candidates.interests import in_turns
 from tasks.candidates.registered import parent_of
 from tasks.candidates.sampling import sampled
-from tasks.candidates.serving import bought, recommend
+from tasks.candidates.serving import bought
 from tasks.seeds import seed_of
 from tasks.settings import Settings
 
@@ -117,7 +118,7 @@ def offered(generator: Generator, known: Known, requests: Requests, settings: Se
     options = settings.candidates
     once = bought(requests.histories, known.items, options.repeatable)
     depth = max(options.k, options.sampled_depth) if options.sampled_share else options.k
-    ranked = recommend(generator, requests, depth, known.items, once)
+    ranked = in_turns(generator, requests, depth, known.items, once, options.interests)
     seed = seed_of(settings, f"candidates/{known.through}", generator.name)
     lists = sampled(ranked, options, options.k, seed)
     items = embeddings(generator.item_ids, generator.item_vectors())

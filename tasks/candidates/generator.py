@@ -130,6 +130,8 @@ class Generator(ABC):
     name: ClassVar[str]
     floor: ClassVar[float] = 0.5
     """Below this many times the NDCG@10 of the week's popular items it writes nothing."""
+    reads_history: ClassVar[bool] = True
+    """Whether a request is answered from its history: a part of one then asks for an interest."""
     item_ids: pl.Series
 
     @classmethod

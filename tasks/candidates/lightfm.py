@@ -50,6 +50,7 @@ class LightFM(VectorGenerator):
 
     name: ClassVar[str] = "lightfm"
     loss: ClassVar[str] = "warp"
+    reads_history: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -118,21 +118,24 @@ def trade_off(title: str, rows: pl.DataFrame, across: str, up: Sequence[str]) ->
         across: the metric of the horizontal axis.
         up: the metrics of the vertical axes.
     """
-    figure, axes = figures.canvas(4.4, columns=len(up))
+    figure, axes = figures.canvas(5.2, columns=len(up))
     colours = dict(
         zip(rows["plain"].unique(maintain_order=True), (*LINES, figures.ALARM), strict=False)
     )
     for axis, metric in zip(axes, up, strict=True):
         wide = _gains(rows, across).join(_gains(rows, metric), on=["choice", "plain"], suffix="_up")
-        for name, plain, x, low, high, y, low_up, high_up in wide.iter_rows():
+        for number, (name, plain, x, low, high, y, low_up, high_up) in enumerate(wide.rows(), 1):
             spread = {"xerr": [[x - low], [high - x]], "yerr": [[y - low_up], [high_up - y]]}
-            axis.errorbar(x, y, fmt="o", color=colours[plain], ms=4, elinewidth=0.6, **spread)
-            axis.annotate(name, (x, y), (3, 3), fontsize=5, textcoords="offset points")
+            axis.errorbar(x, y, fmt="o", color=colours[plain], ms=3, elinewidth=0.5,
+                          label=f"{number} {name}", **spread)  # fmt: skip
+            axis.annotate(f"{number}", (x, y), (2, 2), fontsize=6, textcoords="offset points")
         axis.axhline(0.0, color=figures.SOFT, linewidth=0.8)
         axis.axvline(0.0, color=figures.SOFT, linewidth=0.8)
         axis.set_xlabel(f"gain in {across}", fontsize=8)
         axis.set_title(f"gain in {metric}", fontsize=8)
         axis.tick_params(labelsize=6)
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=4, fontsize=6, frameon=False)
     figure.suptitle(f"{title}: differences to the plain list, 95% intervals", fontsize=9)
     return _written(f"{title}.png", figures.png(figure))
 
