@@ -26,10 +26,9 @@ def in_turns(
     interests: int,
 ) -> pl.DataFrame:
     """Return `user_id, item_id, score, rank` as `recommend` does, for so many interests at most."""
-    asked = heaviest(requests, items, interests)
-    several = asked.filter(pl.len().over(c.USER_ID) > 1)
-    if several.is_empty() or not generator.reads_history:
+    if interests == 1 or not generator.reads_history:
         return recommend(generator, requests, k, items, blocked)
+    several = heaviest(requests, items, interests).filter(pl.len().over(c.USER_ID) > 1)
     several = several.with_columns(pl.format("{} {}", c.USER_ID, _NUMBER).alias(_WHO))
     split = recommend(
         generator, _split(requests, items, several), k, items, _of_each(blocked, several)

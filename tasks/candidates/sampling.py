@@ -34,17 +34,18 @@ def sampled(ranked: pl.DataFrame, options: Candidates, k: int, seed: int) -> pl.
         seed: of the draws of one generator and day.
     """
     count = round(options.sampled_share * k)
+    by_rank = pl.lit(None, pl.Float64).alias(c.PROPENSITY)
+    if count == 0:
+        return ranked.filter(pl.col(c.RANK) <= k).with_columns(by_rank)
     drawn_places, other_places = places(k, count)
-    ordered = ranked.filter(pl.col(c.RANK) <= max(k, options.sampled_depth)).sort(c.USER_ID, c.RANK)
+    deepest = max(k, options.sampled_depth)
+    ordered = ranked.filter(pl.col(c.RANK) <= deepest).sort(c.USER_ID, c.RANK)
     is_fixed = pl.col(c.RANK) <= k - count
-    fixed = ordered.filter(is_fixed).with_columns(pl.lit(None, pl.Float64).alias(c.PROPENSITY))
-    pool = ordered.filter(~is_fixed)
-    drawn = _drawn(pool, k - count, options, count, seed) if count else pool.clear()
-    both = [_slotted(fixed, other_places)]
-    if drawn.height:
-        both.append(_slotted(drawn, drawn_places))
+    fixed = ordered.filter(is_fixed).with_columns(by_rank)
+    drawn = _drawn(ordered.filter(~is_fixed), k - count, options, count, seed)
+    both = pl.concat([_slotted(fixed, other_places), _slotted(drawn, drawn_places)])
     place = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(c.USER_ID).alias(c.RANK)
-    return pl.concat(both).sort(c.USER_ID, _SLOT).with_columns(place).drop(_SLOT)
+    return both.sort(c.USER_ID, _SLOT).with_columns(place).drop(_SLOT)
 
 
 def places(k: int, count: int) -> tuple[list[int], list[int]]:
@@ -68,7 +69,7 @@ def _drawn(
 ) -> pl.DataFrame:
     """Return the drawn rows of the pool, by user and score, with their propensity."""
     if pool.is_empty():
-        return pool
+        return pool.with_columns(pl.lit(None, pl.Float64).alias(c.PROPENSITY))
     rows, columns = pool[c.USER_ID].rle_id().to_numpy(), pool[c.RANK].to_numpy() - above - 1
     shape = (int(rows[-1]) + 1, int(columns.max()) + 1)
     scores, order = np.full(shape, np.nan), np.full(shape, np.inf)

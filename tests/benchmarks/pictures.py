@@ -125,9 +125,9 @@ def trade_off(title: str, rows: pl.DataFrame, across: str, up: Sequence[str]) ->
     for axis, metric in zip(axes, up, strict=True):
         wide = _gains(rows, across).join(_gains(rows, metric), on=["choice", "plain"], suffix="_up")
         for number, (name, plain, x, low, high, y, low_up, high_up) in enumerate(wide.rows(), 1):
-            spread = {"xerr": [[x - low], [high - x]], "yerr": [[y - low_up], [high_up - y]]}
-            axis.errorbar(x, y, fmt="o", color=colours[plain], ms=3, elinewidth=0.5,
-                          label=f"{number} {name}", **spread)  # fmt: skip
+            wide_by, high_by = [[x - low], [high - x]], [[y - low_up], [high_up - y]]
+            axis.errorbar(x, y, xerr=wide_by, yerr=high_by, fmt="o", color=colours[plain], ms=3,
+                          elinewidth=0.5, label=f"{number} {name}")  # fmt: skip
             axis.annotate(f"{number}", (x, y), (2, 2), fontsize=6, textcoords="offset points")
         axis.axhline(0.0, color=figures.SOFT, linewidth=0.8)
         axis.axvline(0.0, color=figures.SOFT, linewidth=0.8)
