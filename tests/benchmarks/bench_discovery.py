@@ -296,7 +296,7 @@ def tried(world: str, seed: int, settings: Settings) -> tuple[pl.DataFrame, Whol
 
 def table(rows: pl.DataFrame, wholes: list[Wholes]) -> pl.DataFrame:
     """Return `choice, plain, metric, value, gain, low, high`; gains are over the plain list."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for name, choice in CHOICES.items():
         for metric in METRICS:
             mine, plain = f"{name}/{metric}", f"{choice.plain}/{metric}"
