@@ -10,6 +10,7 @@ SELECT
     ts,
     event_id,
     city,
+    dwell_seconds,
     dt
 FROM events
 WHERE

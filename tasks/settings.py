@@ -293,6 +293,19 @@ class Mailings(Section):
     )
 
 
+class Discovery(Section):
+    """How many times generators count what shows discovery, beside its weight."""
+
+    long_view_seconds: float = Field(
+        30.0, gt=0, le=86_400, description="a view at least this long is a long one"
+    )
+    long_view: int = Field(1, ge=1, le=100, description="times that a long view counts")
+    favorite: int = Field(1, ge=1, le=100, description="times that a favourite counts")
+    new_category: int = Field(
+        1, ge=1, le=100, description="times that a customer's first day in a category counts"
+    )
+
+
 class PopularOptions(Section):
     """Generator `popular`."""
 
@@ -441,6 +454,9 @@ class Candidates(Section):
         min_length=1,
         description="generators of the registry that train every night, in the order of ties",
     )
+    union_shares: tuple[float, ...] = Field(
+        (), description="shares of the union's places, one a generator; empty: all alike"
+    )
     k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
     max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
     min_sources: int = Field(
@@ -466,6 +482,31 @@ class Candidates(Section):
     favorite_weight: int = Field(2, ge=0, le=1000, description="weight of a favourite")
     cart_weight: int = Field(3, ge=0, le=1000, description="weight of a cart")
     order_weight: int = Field(4, ge=0, le=1000, description="weight of an order")
+    discovery: Discovery = Discovery()
+    debias: float = Field(
+        0.0, ge=0, le=1, description="power of popularity that ease, lightfm and sasrec take off"
+    )
+    stratified_power: float = Field(
+        0.5, ge=0, le=1, description="power of popularity that the stratified metrics divide by"
+    )
+    interests: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="category groups of a history that ask for a list each; 1: asked as a whole",
+    )
+    sampled_share: float = Field(
+        0.0, ge=0, le=0.5, description="share of a list's places that chance fills, by score"
+    )
+    sampled_depth: int = Field(
+        300, ge=1, le=10_000, description="deepest rank that chance may bring up"
+    )
+    sampled_temperature: float = Field(
+        1.0,
+        ge=0.1,
+        le=100,
+        description="SDs of score that make an item e times as likely; more: more even",
+    )
     repeatable: tuple[str, ...] = Field(
         ("beauty",), description="category groups whose items are bought again"
     )
@@ -485,6 +526,21 @@ class Candidates(Section):
     sasrec: SASRecOptions = SASRecOptions()
     item_neighbours: NeighbourOptions = NeighbourOptions()
     new_items: NewItemOptions = NewItemOptions()
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the union's places by generator, in the order of ties."""
+        alike = (1.0,) * len(self.generators)
+        return dict(zip(self.generators, self.union_shares or alike, strict=True))
+
+    @model_validator(mode="after")
+    def _each_generator_has_a_share(self) -> Self:
+        shares, names = self.union_shares, self.generators
+        if shares and (len(shares) != len(names) or min(shares) <= 0):
+            raise ValueError(
+                f"union_shares {list(shares)} are not one above 0 for each of {', '.join(names)}"
+            )
+        return self
 
 
 class Ranker(Section):

@@ -318,7 +318,8 @@ def measure_union(
         lists = heldout_lists(fitted(name, split.known, settings), split)
         write_metrics(lake, day, name, judged(lists, split, settings))
     heldout = pl.concat([lake.read_day(HELDOUT_CANDIDATES, day, name) for name in written])
-    union = {TIME: interleaved(heldout, tuple(written), max(CUTS))}
+    shares = {name: share for name, share in settings.candidates.shares.items() if name in written}
+    union = {TIME: interleaved(heldout, shares, max(CUTS))}
     only = Split(split.known, split.requests, split.protocols[:1])
     metrics = judged(union, only, settings, yardstick_lists(only, settings))
     write_metrics(lake, day, UNION, metrics)

@@ -6,6 +6,9 @@ diversity@10     = 1 - share of (pair of the list, feature) in which both items 
 coverage@10      = items in anybody's first 10 / items in stock (one number, without an interval)
 serendipity@10   = later items among the first 10 that the yardstick's first 10 miss / later items
                    (every test user counts, as for accuracy)
+stratified_recall@10, stratified_ndcg@10: recall and NDCG in which a later item counts
+               (interactions + 1) ** -stratified_power instead of 1, so that finding what few touch
+               counts more (Steck, RecSys 2011); every test user counts
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ NOVELTY, POPULAR_SHARE, DIVERSITY = (
     f"{name}@{CUT}" for name in ("novelty", "popular_share", "diversity")
 )
 COVERAGE, SERENDIPITY = f"coverage@{CUT}", f"serendipity@{CUT}"
+STRATIFIED_RECALL, STRATIFIED_NDCG = f"stratified_recall@{CUT}", f"stratified_ndcg@{CUT}"
 
 
 def beyond_accuracy(lists: pl.DataFrame, known: Known, features: tuple[str, ...]) -> pl.DataFrame:
@@ -108,3 +112,30 @@ def serendipity(
     surprising = lists.join(obvious, on=(c.USER_ID, c.ITEM_ID), how="anti")
     found = hits_at(surprising, truth, CUT).rename({"share": SERENDIPITY})
     return users.join(found, on=c.USER_ID, how="left", maintain_order="left")
+
+
+def stratified(
+    users: pl.DataFrame, lists: pl.DataFrame, truth: pl.DataFrame, known: Known, power: float
+) -> pl.DataFrame:
+    """Return the users with the stratified metrics beside their others."""
+    touches = known.interactions.group_by(c.ITEM_ID).len("touches")
+    worth = (pl.col("touches").fill_null(0) + 1) ** -power
+    ranked = lists.filter(pl.col(c.RANK) <= CUT).select(c.USER_ID, c.ITEM_ID, c.RANK)
+    rows = (
+        truth.join(touches, on=c.ITEM_ID, how="left")
+        .join(ranked, on=(c.USER_ID, c.ITEM_ID), how="left")
+        .with_columns(worth.alias("worth"))
+        .sort(c.USER_ID, "worth", c.ITEM_ID, descending=[False, True, False])
+        .with_columns(pl.int_range(1, pl.len() + 1).over(c.USER_ID).alias("best"))
+    )
+    found = pl.col(c.RANK).is_not_null()
+    best = _gain("best").filter(pl.col("best") <= CUT).sum()
+    metrics = rows.group_by(c.USER_ID, maintain_order=True).agg(
+        (pl.col("worth").filter(found).sum() / pl.col("worth").sum()).alias(STRATIFIED_RECALL),
+        (_gain(c.RANK).filter(found).sum() / best).alias(STRATIFIED_NDCG),
+    )
+    return users.join(metrics, on=c.USER_ID, how="left", maintain_order="left")
+
+
+def _gain(rank: str) -> pl.Expr:
+    return pl.col("worth") / (pl.col(rank) + 1).log(2)

@@ -12,7 +12,14 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import BASELINES, GENERATORS
-from tasks.candidates.beyond import COVERAGE, DIVERSITY, NOVELTY, POPULAR_SHARE, SERENDIPITY
+from tasks.candidates.beyond import (
+    COVERAGE,
+    DIVERSITY,
+    NOVELTY,
+    POPULAR_SHARE,
+    SERENDIPITY,
+    STRATIFIED_NDCG,
+)
 from tasks.candidates.evaluation import ALL, LEAVE_ONE_OUT, TIME, Split, time_split
 from tasks.candidates.fitting import YARDSTICK, Lists, fitted, heldout_lists, judged
 from tasks.candidates.generator import Known
@@ -30,7 +37,7 @@ from tasks.settings import SASRecOptions, Settings
 
 SHOWN = (
     *("recall@10", "hit_rate@10", "ndcg@10", "mrr@10", "ndcg@20", "recall@60", "ndcg@60"),
-    *(COVERAGE, NOVELTY, DIVERSITY, POPULAR_SHARE, SERENDIPITY),
+    *(COVERAGE, NOVELTY, DIVERSITY, POPULAR_SHARE, SERENDIPITY, STRATIFIED_NDCG),
 )
 WITH_INTERVAL = "ndcg@10"
 NEXT_ITEM: dict[str, object] = {

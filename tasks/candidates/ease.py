@@ -1,8 +1,12 @@
 """EASE: a linear item-to-item model in closed form (Steck, WWW 2019).
 
-X[u, i] = sqrt(sum of 0.5 ** (age in days / half-life) over the user's interactions with the item)
-P = inverse of (X'X + regularisation x I);  B[i, j] = -P[i, j] / P[j, j], B[i, i] = 0
-score(u, j) = sum over i of X[u, i] x B[i, j]
+X[u, i] = sqrt(sum of times x 0.5 ** (age in days / half-life) over interactions of u with i)
+Z[u, i] = X[u, i] / n(i) ** debias, n(i) = sum over u of X[u, i] squared, over its mean
+P = inverse of (Z'Z + regularisation x I);  B[i, j] = -P[i, j] / P[j, j], B[i, i] = 0
+score(u, j) = sum over i of Z[u, i] x B[i, j]
+
+`debias` above 0 makes a popular item weak evidence and small in the loss (popularity to a power as
+weight: Steck, RecSys 2011; 0.5 makes X'X a matrix of cosines up to a factor).
 
 Memory is two float64 squares of the item count, so only the `ease.max_items` most touched items
 take part (8,000: 1.0 GB). A request's row is built from its history, so users who came after
@@ -49,7 +53,10 @@ class Ease(Generator):
         everyone = Requests(known.through, known.users, known.interactions)
         with threadpool_limits(run.threads):
             matrix = touched(everyone, item_ids, half_life)
-            weights = closed_form(matrix, options.ease.regularisation)
+            scale = sparse.diags(popularity(matrix) ** -options.debias)
+            weights = closed_form((matrix @ scale).tocsr(), options.ease.regularisation)
+            # Requests bring X, not Z: what divides it goes into the weights.
+            weights = np.asarray(scale @ weights, dtype=np.float32)
         return cls(item_ids, weights, half_life)
 
     def scores(self, requests: Requests) -> Floats:
@@ -83,11 +90,17 @@ def most_touched(interactions: pl.DataFrame, cap: int) -> pl.Series:
 
 def touched(requests: Requests, item_ids: pl.Series, half_life_days: float) -> sparse.csr_matrix:
     """Return the matrix X of the module's formula."""
-    rows, items, _, age_days = requests.encoded(item_ids)
+    rows, items, _, age_days, times = requests.encoded(item_ids)
     shape = (requests.height, len(item_ids))
-    decayed = 0.5 ** (age_days.astype(np.float64) / half_life_days)
+    decayed = times * 0.5 ** (age_days.astype(np.float64) / half_life_days)
     matrix = sparse.coo_matrix((decayed, (rows, items)), shape=shape).tocsr()
     return matrix.sqrt()
+
+
+def popularity(matrix: sparse.csr_matrix) -> Floats64:
+    """Return n of the module's formula, mean 1; items that nobody touched count as 1."""
+    sums: Floats64 = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
+    return np.where(sums > 0, sums / max(sums.mean(), np.finfo(np.float64).tiny), 1.0)
 
 
 def closed_form(matrix: sparse.csr_matrix, regularisation: float) -> Floats:

@@ -11,7 +11,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks.candidates import generator_class
-from tasks.candidates.beyond import COVERAGE, beyond_accuracy, coverage, serendipity
+from tasks.candidates.beyond import COVERAGE, beyond_accuracy, coverage, serendipity, stratified
 from tasks.candidates.evaluation import (
     ALL,
     Protocol,
@@ -23,8 +23,10 @@ from tasks.candidates.evaluation import (
     user_metrics,
 )
 from tasks.candidates.generator import Floats, Generator, Known, Requests, Run
+from tasks.candidates.interests import in_turns
 from tasks.candidates.registered import parent_of
-from tasks.candidates.serving import bought, recommend
+from tasks.candidates.sampling import sampled
+from tasks.candidates.serving import bought
 from tasks.seeds import seed_of
 from tasks.settings import Settings
 
@@ -72,6 +74,8 @@ def judged(
     for protocol in split.protocols:
         found = lists[protocol.name]
         users = user_metrics(found, protocol.truth, split.warm)
+        power = options.stratified_power
+        users = stratified(users, found, protocol.truth, split.known, power)
         if yardstick is not None:
             users = beside(users, found, yardstick[protocol.name], protocol, split)
         users = by_history(users, split.requests.histories)
@@ -113,7 +117,10 @@ def offered(generator: Generator, known: Known, requests: Requests, settings: Se
     """Return the top k of the users who ask, and the embeddings of them and of all items."""
     options = settings.candidates
     once = bought(requests.histories, known.items, options.repeatable)
-    lists = recommend(generator, requests, options.k, known.items, once)
+    depth = max(options.k, options.sampled_depth) if options.sampled_share else options.k
+    ranked = in_turns(generator, requests, depth, known.items, once, options.interests)
+    seed = seed_of(settings, f"candidates/{known.through}", generator.name)
+    lists = sampled(ranked, options, options.k, seed)
     items = embeddings(generator.item_ids, generator.item_vectors())
     users = embeddings(requests.users[c.USER_ID], generator.user_vectors(requests))
     return Offer(lists, items, users)

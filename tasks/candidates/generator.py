@@ -31,7 +31,8 @@ Curves = dict[str, list[float]]
 class Known:
     """Everything known on a day that a generator may learn from.
 
-    `interactions`: `user_id, item_id, event_type, ts, dt, weight`, oldest first within a user.
+    `interactions`: `user_id, item_id, event_type, ts, dt, times, weight`, oldest first within a
+    user; `weight` has `times` in it.
     `items`: the catalogue's snapshot. `users`: `user_id` with city and whatever else is known.
     `later`: interactions that a training may end by but never learn from; None: it holds out some
     of its own where it needs any.
@@ -63,12 +64,16 @@ class Run(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Histories as positions: row of the user, column of the item; oldest first within a user."""
+    """Histories as positions: row of the user, column of the item; oldest first within a user.
+
+    `times` is for who counts acts of all types alike: how many times discovery counts each.
+    """
 
     rows: Ints
     items: Ints
     weights: Floats
     age_days: Floats
+    times: Floats
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ class Requests:
             found["item"].to_numpy().astype(np.int64),
             found[c.WEIGHT].to_numpy().astype(np.float32),
             found["age"].to_numpy().astype(np.float32),
+            found[c.TIMES].to_numpy().astype(np.float32),
         )
 
 
@@ -124,6 +130,8 @@ class Generator(ABC):
     name: ClassVar[str]
     floor: ClassVar[float] = 0.5
     """Below this many times the NDCG@10 of the week's popular items it writes nothing."""
+    reads_history: ClassVar[bool] = True
+    """Whether a request is answered from its history: a part of one then asks for an interest."""
     item_ids: pl.Series
 
     @classmethod

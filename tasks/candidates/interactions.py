@@ -2,11 +2,18 @@
 
 An interaction is a view, favourite, cart or order whose type has a weight above 0. Order within a
 user is by `ts`, then `event_id`: equal times are frequent, and a fixed order keeps runs equal.
+
+times  = long_view (a view of at least `long_view_seconds`) x favorite (a favourite) x new_category
+         (the user's first day in a category, unless it is the user's first day at all), each 1
+         where it does not apply: what discovery counts for
+weight = weight of the type x times
 """
 
 from __future__ import annotations
 
 from datetime import date, timedelta
+from functools import reduce
+from operator import mul
 
 import polars as pl
 
@@ -16,7 +23,7 @@ from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
 from tasks.lake.tables import CUSTOMERS, EVENTS, ITEMS
-from tasks.settings import Candidates
+from tasks.settings import Candidates, Discovery
 
 
 def known_on(lake: Lake, day: date, options: Candidates) -> Known:
@@ -26,8 +33,8 @@ def known_on(lake: Lake, day: date, options: Candidates) -> Known:
     events = lake.select(
         "candidate_interactions", day, {EVENTS: window}, params={"first_day": first}
     )
-    users = located(events, snapshot(lake, CUSTOMERS, day))
-    return Known(day, weighted(events, options), snapshot(lake, ITEMS, day), users)
+    users, items = located(events, snapshot(lake, CUSTOMERS, day)), snapshot(lake, ITEMS, day)
+    return Known(day, weighted(events, items, options), items, users)
 
 
 def snapshot(lake: Lake, table: Table, day: date) -> pl.DataFrame:
@@ -36,8 +43,14 @@ def snapshot(lake: Lake, table: Table, day: date) -> pl.DataFrame:
     return days.filter(pl.col(c.DT) == pl.col(c.DT).max())
 
 
-def weighted(events: pl.DataFrame, options: Candidates) -> pl.DataFrame:
-    """Return interactions with `weight`, sorted by user, oldest first."""
+def weighted(events: pl.DataFrame, items: pl.DataFrame, options: Candidates) -> pl.DataFrame:
+    """Return interactions with `times` and `weight`, sorted by user, oldest first.
+
+    Args:
+        events: `user_id, item_id, event_type, ts, event_id, dwell_seconds`.
+        items: `item_id, category`.
+        options: what each type of act, and discovery, counts.
+    """
     weights = {
         c.VIEW: options.view_weight,
         c.FAVORITE: options.favorite_weight,
@@ -45,11 +58,32 @@ def weighted(events: pl.DataFrame, options: Candidates) -> pl.DataFrame:
         c.ORDER: options.order_weight,
     }
     weight = pl.col(c.EVENT_TYPE).replace_strict(weights, default=0, return_dtype=pl.Int64)
-    return (
-        events.with_columns(weight.alias(c.WEIGHT))
-        .filter(pl.col(c.WEIGHT) > 0)
-        .sort(c.USER_ID, c.TS, c.EVENT_ID)
+    kept = events.with_columns(weight.alias(c.WEIGHT)).filter(pl.col(c.WEIGHT) > 0)
+    discovered = kept.with_columns(times(kept, items, options.discovery).alias(c.TIMES))
+    return discovered.with_columns(pl.col(c.WEIGHT) * pl.col(c.TIMES)).sort(
+        c.USER_ID, c.TS, c.EVENT_ID
     )
+
+
+def times(events: pl.DataFrame, items: pl.DataFrame, options: Discovery) -> pl.Series:
+    """Return how many times each act counts, by the module's formula."""
+    kind, day = pl.col(c.EVENT_TYPE), pl.col(c.TS).dt.date()
+    is_long = (kind == c.VIEW) & (pl.col(c.DWELL_SECONDS) >= options.long_view_seconds)
+    entered = day.min().over(c.USER_ID, c.CATEGORY)
+    is_new = (
+        pl.col(c.CATEGORY).is_not_null() & (day == entered) & (entered > day.min().over(c.USER_ID))
+    )
+    factors = (
+        pl.when(applies).then(factor).otherwise(1).cast(pl.Int64)
+        for applies, factor in (
+            (is_long, options.long_view),
+            (kind == c.FAVORITE, options.favorite),
+            (is_new, options.new_category),
+        )
+    )
+    categories = items.select(c.ITEM_ID, c.CATEGORY)
+    known = events.join(categories, on=c.ITEM_ID, how="left", maintain_order="left")
+    return known.select(reduce(mul, factors)).to_series()
 
 
 def located(events: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:

@@ -1,7 +1,7 @@
 """Item neighbours: what else people visit around an item, newer visits counting more.
 
 co(i, j)    = sum over one user's interactions with i and j, at most `reach` places apart, of
-              0.5 ** (age in days of the later one / half-life) / places apart
+              times x 0.5 ** (age in days / half-life) of the later one / places apart
 sim(i, j)   = co(i, j) / sqrt(co(i) x co(j)), co(i) = sum over j of co(i, j); the `neighbours` most
               similar stay of each item, ties to the smaller id
 score(u, j) = sum over the user's last `reach` interactions of 0.5 ** (places from the newest) x
@@ -78,7 +78,7 @@ class ItemNeighbours(Generator):
 def visited_together(found: Encoded, items: int, options: NeighbourOptions) -> sparse.csr_matrix:
     """Return co(i, j) of the module's formula, symmetric, nothing on the diagonal."""
     total = sparse.csr_matrix((items, items))
-    decayed = 0.5 ** (found.age_days.astype(np.float64) / options.half_life_days)
+    decayed = found.times * 0.5 ** (found.age_days.astype(np.float64) / options.half_life_days)
     for apart in range(1, options.reach + 1):
         first, later = found.items[:-apart], found.items[apart:]
         counted = (found.rows[:-apart] == found.rows[apart:]) & (first != later)

@@ -3,8 +3,9 @@
 vector(item) = own embedding + mean of its features' embeddings, bias alike; users likewise.
 score(u, i)  = <vector(u), vector(i)> + bias(i)
 
-Trained on distinct pairs weighted by their strongest interaction, on one thread, since two threads
-write into each other's rows and no two runs agree. A user who came after training has the vector
+Trained on distinct pairs weighted by their strongest interaction over (the item's pairs) ** debias
+(Steck, RecSys 2011), on one thread, since two threads write into each other's rows and no two runs
+agree. A user who came after training has the vector
 of the features that are known, else of none: then the biases of the items decide.
 
 WARP: Weston et al. 2011; BPR: Rendle et al. 2009.
@@ -49,6 +50,7 @@ class LightFM(VectorGenerator):
 
     name: ClassVar[str] = "lightfm"
     loss: ClassVar[str] = "warp"
+    reads_history: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class LightFM(VectorGenerator):
         traits = Vocabulary.of(known.users, options.user_features)
         item_features = feature_matrix(kinds, kinds.codes(known.items, item_ids))
         user_features = feature_matrix(traits, traits.codes(known.users, user_ids))
-        pairs = distinct_pairs(known.interactions, user_ids, item_ids)
+        pairs = debiased(distinct_pairs(known.interactions, user_ids, item_ids), options.debias)
         trainer = train(pairs, (user_features, item_features), cls.loss, options.lightfm, run.seed)
         items = side(item_features, trainer.item_embeddings, trainer.item_biases)
         users = side(user_features, trainer.user_embeddings, trainer.user_biases)
@@ -146,6 +148,13 @@ def distinct_pairs(
     cells = (pairs["user"].to_numpy().astype(np.int32), pairs["item"].to_numpy().astype(np.int32))
     weights = pairs[c.WEIGHT].to_numpy().astype(np.float32)
     return sparse.coo_matrix((weights, cells), shape=(len(user_ids), len(item_ids)))
+
+
+def debiased(pairs: sparse.coo_matrix, power: float) -> sparse.coo_matrix:
+    """Return the pairs, each weight over the number of the item's pairs to a power."""
+    often = np.bincount(pairs.col, minlength=pairs.shape[1]).astype(np.float32)
+    weights = pairs.data * often[pairs.col] ** -np.float32(power)
+    return sparse.coo_matrix((weights, (pairs.row, pairs.col)), pairs.shape)
 
 
 def train(

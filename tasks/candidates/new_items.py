@@ -52,7 +52,7 @@ class NewItems(Generator):
 
     def scores(self, requests: Requests) -> Floats:
         """Return cosines to the new items."""
-        rows, items, weights, age_days = requests.encoded(self.item_ids)
+        rows, items, weights, age_days, _ = requests.encoded(self.item_ids)
         decayed = weights * 0.5 ** (age_days.astype(np.float64) / self._half_life_days)
         shape = (requests.height, len(self.item_ids))
         touched = sparse.csr_matrix((decayed, (rows, items)), shape)

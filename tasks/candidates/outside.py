@@ -68,7 +68,7 @@ def interactions_of(table: pl.DataFrame, naming: Naming) -> pl.DataFrame:
         pl.col(naming.item).cast(pl.String).alias(c.ITEM_ID),
         pl.lit(c.VIEW).alias(c.EVENT_TYPE),
         moment.alias(c.TS),
-        pl.lit(1, pl.Int64).alias(c.WEIGHT),
+        *(pl.lit(1, pl.Int64).alias(name) for name in (c.TIMES, c.WEIGHT)),
         *([pl.col(naming.order).alias("order")] if naming.order else []),
     ).drop_nulls([c.USER_ID, c.ITEM_ID, c.TS])
     by = [c.USER_ID, c.TS, "order"] if naming.order else [c.USER_ID, c.TS]

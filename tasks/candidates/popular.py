@@ -35,6 +35,7 @@ class Popular(Generator):
     """What sells in the customer's city, the newest interactions counting most."""
 
     name: ClassVar[str] = "popular"
+    reads_history: ClassVar[bool] = False
 
     def __init__(self, item_ids: pl.Series, cities: list[str], shares: Floats) -> None:
         """Keep scores: one row per city, the last for requests without one."""

@@ -33,7 +33,7 @@ class Repeats(Generator):
 
     def scores(self, requests: Requests) -> Floats:
         """Return decayed weights of each user's own items."""
-        rows, items, weights, age_days = requests.encoded(self.item_ids)
+        rows, items, weights, age_days, _ = requests.encoded(self.item_ids)
         own = np.zeros((requests.height, len(self.item_ids)))
         np.add.at(own, (rows, items), weights * 0.5 ** (age_days / self._half_life_days))
         return np.where(own > 0, own, NO_OPINION).astype(np.float32)

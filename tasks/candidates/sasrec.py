@@ -15,7 +15,9 @@ alone (`actions`); attention may know the time between steps (`time`). `epochs` 
 ends, `checkpoints` how a killed one goes on. Biases start at log popularity, and what sells now may
 differ from what sold on average, so serving adds (not to cosines)
 
-shift x log(share of the last 7 days / share of all days), each item with one interaction more.
+shift x log(share of the last 7 days / share of all days) - debias x log(share of all days),
+
+each item with one interaction more (the second is logit adjustment; Menon et al., ICLR 2021).
 
 Users are served from their sequence, also those who came after training. With a parent training
 starts from its weights; items and features that it does not know start as in a fresh one, and as
@@ -104,6 +106,8 @@ class SASRec(VectorGenerator):
         )
         windows = cut(sequences(everyone, item_ids), told.length + 1)
         popular, shift = popularity(everyone, item_ids)
+        # Taken before training, which moves the biases in place.
+        adjusted = told.shift * shift - np.float32(options.debias) * popular
         judge = None if later is None else validation_of(learned, later, item_ids, run.seed).ndcg
         with repeating(told.device), reproducible(run.seed, told.threads):
             found = cls.begun(known, options, popular)
@@ -115,7 +119,7 @@ class SASRec(VectorGenerator):
         found.network.to("cpu").eval()
         found.epochs = training.epochs
         if not found.network.cosine:
-            found.shift = told.shift * shift
+            found.shift = adjusted
         return found
 
     @classmethod
@@ -274,7 +278,7 @@ def inherited(mine: Tensor, theirs: Tensor, names: pl.Series, parents: pl.Series
 
 def popularity(requests: Requests, item_ids: pl.Series) -> tuple[Floats, Floats]:
     """Return the items' log shares of all days, and how much the last 7 days differ."""
-    _, items, _, age_days = requests.encoded(item_ids)
+    _, items, _, age_days, _ = requests.encoded(item_ids)
     always = np.bincount(items, minlength=len(item_ids)) + 1.0
     week = np.bincount(items[age_days < WEEK_DAYS], minlength=len(item_ids)) + 1.0
     log_share = np.log(always / always.sum())

@@ -70,7 +70,10 @@ def read(asked: pl.DataFrame) -> Requests:
         .rename({ITEMS: c.ITEM_ID, ACTIONS: c.EVENT_TYPE}, strict=False)
         .drop_nulls(c.ITEM_ID)
         .sort(c.USER_ID, maintain_order=True)
-        .with_columns(moment(told).alias(c.TS), pl.lit(1, pl.Int64).alias(c.WEIGHT))
+        .with_columns(
+            moment(told).alias(c.TS),
+            *(pl.lit(1, pl.Int64).alias(name) for name in (c.TIMES, c.WEIGHT)),
+        )
         .drop(SECONDS, strict=False)
     )
     return Requests(day, users, histories)

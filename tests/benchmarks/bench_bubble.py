@@ -8,6 +8,8 @@ shop's present order fills the others.
 random, popular    no model
 own                EASE, fitted every morning to the acts on its own listings of the last two weeks
 all                the same, fitted to the acts on all listings
+sasrec             SASRec, trained on every morning on from the morning before, to the acts on all
+                   listings of the last two weeks
 explored           `own` with 10% of the slots drawn from the rest of the shelf; an act on a drawn
                    slot counts 1 / 0.1 times, the inverse of the propensity of being drawn
 
@@ -34,8 +36,11 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
 from tasks import columns as c  # noqa: E402
+from tasks.candidates.ease import Ease  # noqa: E402
+from tasks.candidates.generator import Generator, Known, Run  # noqa: E402
+from tasks.candidates.sasrec import SASRec  # noqa: E402
 from tasks.ranker.measure import intervals, paired_gains  # noqa: E402
-from tasks.settings import Settings  # noqa: E402
+from tasks.settings import Candidates  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
 from tasks.simulator.policies import (  # noqa: E402
     SHELF,
@@ -48,11 +53,13 @@ from tasks.simulator.policies import (  # noqa: E402
     shelves,
 )
 from tasks.simulator.shop import Shop  # noqa: E402
-from tests.benchmarks.bench_policies import ease  # noqa: E402
+from tests.benchmarks.bench_policies import by_scores, known_of  # noqa: E402
 from tests.benchmarks.measure import Bench, asked, numbers  # noqa: E402
 
 FIRST_DAY = date(2026, 9, 1)
 CUSTOMERS, ITEMS = 1_000, 1_000
+OPTIONS = Candidates()
+DAILY_STEPS = 20
 LEARNT_DAYS, DAYS, WEEK = 14, 14, 7
 EXPLORED = 0.1
 OWN = "own"
@@ -77,34 +84,51 @@ def steered(rows: pl.DataFrame, share: float) -> pl.DataFrame:
     return rows.filter(share_of(c.LISTING_ID) < share)
 
 
-@dataclass(frozen=True)
-class Arm:
-    """How steered listings are filled: a policy of the morning, and what it may learn from.
-
-    `fills` gets the morning with the events that `learns` leaves; `explored` slots are drawn.
-    """
-
-    fills: Callable[[Morning], Policy]
-    learns: Callable[[pl.DataFrame, float], pl.DataFrame]
-    explored: float = 0.0
-
-
 def everything(events: pl.DataFrame, share: float) -> pl.DataFrame:
     """Return all events of the last two weeks."""
     return events
 
 
-def fitted(known: Morning) -> Policy:
+@dataclass(frozen=True)
+class Arm:
+    """How steered listings are filled: by a policy, or by a generator of the morning.
+
+    `fit` gets the morning with the events that `learns` leaves, and the model of the morning before
+    if there is one; `explored` slots are drawn.
+    """
+
+    policy: Policy | None = None
+    fit: Callable[[Morning, Generator | None], Generator] | None = None
+    learns: Callable[[pl.DataFrame, float], pl.DataFrame] = everything
+    explored: float = 0.0
+
+
+def learned(known: Morning, options: Candidates) -> Known:
+    """Return what the morning's events teach: also of those who do not ask today."""
+    then = known_of(known, options)
+    told = pl.concat([then.users.select(c.USER_ID), then.interactions.select(c.USER_ID)]).unique()
+    return replace(then, users=told.join(then.users, on=c.USER_ID, how="left").sort(c.USER_ID))
+
+
+def ease(known: Morning, before: Generator | None) -> Generator:
     """Return EASE of the morning."""
-    return ease(known, Settings(mlflow_url=""))
+    return Ease.fit(learned(known, OPTIONS), OPTIONS, Run(0, threads=1))
+
+
+def sasrec(known: Morning, before: Generator | None) -> Generator:
+    """Return SASRec of the morning, after a few steps from where the morning before left it."""
+    steps = OPTIONS.sasrec.model_copy(update={"min_steps": DAILY_STEPS} if before else {})
+    options = OPTIONS.model_copy(update={"sasrec": steps})
+    return SASRec.fit(learned(known, options), options, Run(0, threads=1, parent=before))
 
 
 ARMS = {
-    "random": Arm(lambda known: ordered_by(at_random), everything),
-    "popular": Arm(lambda known: ordered_by(popularity), everything),
-    OWN: Arm(fitted, steered),
-    "all": Arm(fitted, everything),
-    "explored": Arm(fitted, steered, EXPLORED),
+    "random": Arm(ordered_by(at_random)),
+    "popular": Arm(ordered_by(popularity)),
+    OWN: Arm(fit=ease, learns=steered),
+    "all": Arm(fit=ease),
+    "sasrec": Arm(fit=sasrec),
+    "explored": Arm(fit=ease, learns=steered, explored=EXPLORED),
 }
 
 
@@ -118,11 +142,13 @@ class Loop:
 
 def looped(shop: Shop, arm: Arm, share: float, past: pl.DataFrame) -> Loop:
     """Return the arm's days; the shop itself stays as it is."""
-    own, lived = shop.copy(), [past]
-    drawn = [_NOTHING]
+    own, lived, drawn = shop.copy(), [past], [_NOTHING]
+    model: Generator | None = None
     for number in range(1, DAYS + 1):
         known = morning(own, since(pl.concat(lived), own.next_day, LEARNT_DAYS))
-        mine, explored = filled(known, arm, share, pl.concat(drawn))
+        today = learning(known, arm, share, pl.concat(drawn))
+        model = arm.fit(today, model) if arm.fit else None
+        mine, explored = filled(today, arm, model)
         drawn.append(explored)
         if number == DAYS:
             divergence = diverged(own, known, mine, share)
@@ -140,17 +166,21 @@ def since(events: pl.DataFrame, day: date, days: int) -> pl.DataFrame:
     return events.filter(pl.col(c.TS).dt.date() >= day - timedelta(days=days))
 
 
-def filled(
-    known: Morning, arm: Arm, share: float, drawn: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return `listing_id, position, item_id` of the steered listings, and their drawn slots."""
+def learning(known: Morning, arm: Arm, share: float, drawn: pl.DataFrame) -> Morning:
+    """Return the morning with the requests that the arm fills and the events it learns from."""
     events = arm.learns(known.events, share)
     if arm.explored:
         events = weighted_up(events, drawn, round(1 / arm.explored))
-    today = replace(known, requests=steered(known.requests, share), events=events)
+    return replace(known, requests=steered(known.requests, share), events=events)
+
+
+def filled(today: Morning, arm: Arm, model: Generator | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return `listing_id, position, item_id` of the steered listings, and their drawn slots."""
     if today.requests.is_empty():
         return _NOTHING.with_columns(pl.lit(0, pl.Int32).alias(c.POSITION)).select(LISTED), _NOTHING
-    lists = arm.fills(today)(today).select(LISTED)
+    policy = by_scores(model, OPTIONS) if model else arm.policy
+    assert policy is not None
+    lists = policy(today).select(LISTED)
     return explored(today, lists, arm.explored) if arm.explored else (lists, _NOTHING)
 
 
@@ -229,9 +259,11 @@ def counted(shop: Shop, past: pl.DataFrame, loop: Loop, arm: str) -> pl.DataFram
     return rows.fill_null(0).cast({pl.UInt32: pl.Float64}).join(told, on=c.USER_ID, how="left")
 
 
-def tried(world: str, seed: int, share: float) -> tuple[pl.DataFrame, dict[str, float]]:
+def tried(
+    world: str, seed: int, share: float, customers: int
+) -> tuple[pl.DataFrame, dict[str, float]]:
     """Return one shop's outcomes by customer and arm, and each arm's Gini."""
-    shop = Shop.opened(seed, FIRST_DAY, CUSTOMERS, ITEMS, world_named(world))
+    shop = Shop.opened(seed, FIRST_DAY, customers, ITEMS, world_named(world))
     past = pl.concat(
         shop.live_day(shop.next_day, shop.present_lists(shop.next_day)) for _ in range(LEARNT_DAYS)
     )
@@ -271,15 +303,20 @@ def main() -> None:
     """Print what each arm brought, for each kind of taste and share that is steered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    more = {"--percent": {"type": numbers, "default": [10, 50, 90], "help": "steered: 10,50,90"}}
+    more = {
+        "--percent": {"type": numbers, "default": [10, 50, 90], "help": "steered: 10,50,90"},
+        "--customers": {"type": int, "default": CUSTOMERS, "help": "of each shop"},
+    }
     wanted, bench = asked("36,37,38,39,40", "default,rough:reinforced", more), Bench("bubble")
-    bench.note(seeds=str(wanted.seeds), days=DAYS, customers=CUSTOMERS, items=ITEMS)
+    bench.note(seeds=str(wanted.seeds), days=DAYS, customers=wanted.customers, items=ITEMS)
     for world in wanted.worlds:
         bench.world(world_named(world))
         for percent in wanted.percent:
             name = f"{world}/{percent}%"
             with bench.timed(name):
-                found = [tried(world, seed, percent / 100) for seed in wanted.seeds]
+                found = [
+                    tried(world, seed, percent / 100, wanted.customers) for seed in wanted.seeds
+                ]
             rows = pl.concat(rows for rows, _ in found)
             note(bench, name, rows, [ginis for _, ginis in found])
     bench.finish()

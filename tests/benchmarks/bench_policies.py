@@ -21,10 +21,10 @@ sys.path[:0] = [str(ROOT)]
 
 from tasks import columns as c  # noqa: E402
 from tasks.candidates.ease import Ease  # noqa: E402
-from tasks.candidates.generator import Known, Run  # noqa: E402
+from tasks.candidates.generator import Generator, Known, Run  # noqa: E402
 from tasks.candidates.interactions import requests_of, weighted  # noqa: E402
 from tasks.ranker.measure import intervals, paired_gains  # noqa: E402
-from tasks.settings import Settings  # noqa: E402
+from tasks.settings import Candidates, Settings  # noqa: E402
 from tasks.simulator.parameters import world_named  # noqa: E402
 from tasks.simulator.policies import (  # noqa: E402
     Morning,
@@ -48,18 +48,29 @@ EVERYTHING = 1_000_000
 DRAWS = 1_000
 
 
+def interactions(known: Morning, options: Candidates) -> pl.DataFrame:
+    """Return what a morning's events are to generators."""
+    dated = known.events.with_columns(pl.col(c.TS).dt.date().alias(c.DT))
+    return weighted(dated, known.items, options)
+
+
+def known_of(today: Morning, options: Candidates) -> Known:
+    """Return a morning as generators know it."""
+    users = today.requests.select(c.USER_ID, c.CITY).unique(c.USER_ID).sort(c.USER_ID)
+    return Known(today.day, interactions(today, options), today.items, users)
+
+
 def ease(known: Morning, settings: Settings) -> Policy:
     """Return the policy that shows what goes with what a customer touched, else what is popular."""
     options = settings.candidates
-    events = weighted(known.events.with_columns(pl.col(c.TS).dt.date().alias(c.DT)), options)
-    users = known.requests.select(c.USER_ID, c.CITY).unique(c.USER_ID).sort(c.USER_ID)
-    then = Known(known.day, events, known.items, users)
-    model = Ease.fit(then, options, Run(0, settings.threads))
+    return by_scores(Ease.fit(known_of(known, options), options, Run(0, settings.threads)), options)
+
+
+def by_scores(model: Generator, options: Candidates) -> Policy:
+    """Return the policy that orders shelves by a generator's scores, else by what is popular."""
 
     def score(today: Morning, rows: pl.DataFrame) -> pl.Series:
-        seen = weighted(today.events.with_columns(pl.col(c.TS).dt.date().alias(c.DT)), options)
-        there = Known(today.day, seen, today.items, today.requests.select(c.USER_ID).unique())
-        asking = requests_of(there, rows[c.USER_ID])
+        asking = requests_of(known_of(today, options), rows[c.USER_ID])
         user = pl.Series(asking.users[c.USER_ID])
         scores = model.scores(asking)
         table = pl.DataFrame(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -107,3 +107,40 @@ def _written(name: str, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
+
+
+def trade_off(title: str, rows: pl.DataFrame, across: str, up: Sequence[str]) -> Path:
+    """Draw gains in each of `up` over the gain in `across`, a panel each, and return the file.
+
+    Args:
+        title: what the figures are of; names the file.
+        rows: `choice, plain, metric, gain, low, high`, gains over the plain list.
+        across: the metric of the horizontal axis.
+        up: the metrics of the vertical axes.
+    """
+    figure, axes = figures.canvas(5.2, columns=len(up))
+    colours = dict(
+        zip(rows["plain"].unique(maintain_order=True), (*LINES, figures.ALARM), strict=False)
+    )
+    for axis, metric in zip(axes, up, strict=True):
+        wide = _gains(rows, across).join(_gains(rows, metric), on=["choice", "plain"], suffix="_up")
+        for number, (name, plain, x, low, high, y, low_up, high_up) in enumerate(wide.rows(), 1):
+            wide_by, high_by = [[x - low], [high - x]], [[y - low_up], [high_up - y]]
+            axis.errorbar(x, y, xerr=wide_by, yerr=high_by, fmt="o", color=colours[plain], ms=3,
+                          elinewidth=0.5, label=f"{number} {name}")  # fmt: skip
+            axis.annotate(f"{number}", (x, y), (2, 2), fontsize=6, textcoords="offset points")
+        axis.axhline(0.0, color=figures.SOFT, linewidth=0.8)
+        axis.axvline(0.0, color=figures.SOFT, linewidth=0.8)
+        axis.set_xlabel(f"gain in {across}", fontsize=8)
+        axis.set_title(f"gain in {metric}", fontsize=8)
+        axis.tick_params(labelsize=6)
+    named = axes[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=4, fontsize=6, frameon=False)
+    figure.suptitle(f"{title}: differences to the plain list, 95% intervals", fontsize=9)
+    return _written(f"{title}.png", figures.png(figure))
+
+
+def _gains(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Return `choice, plain, gain, low, high` of the choices that are no plain list."""
+    mine = rows.filter(pl.col("metric") == metric, pl.col("choice") != pl.col("plain"))
+    return mine.select("choice", "plain", "gain", c.LOW, c.HIGH)

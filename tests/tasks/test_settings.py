@@ -61,6 +61,12 @@ def test_a_wrong_variable_names_itself_its_value_and_what_is_allowed(
             "15",
             "VITRINA_LOOKALIKES__*: history_days 15 is more than window_days 14",
         ),
+        (
+            "VITRINA_CANDIDATES__UNION_SHARES",
+            "[0.9, 0.1]",
+            "VITRINA_CANDIDATES__*: union_shares [0.9, 0.1] are not one above 0 for each of"
+            " popular, ease, lightfm, sasrec",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(

@@ -18,12 +18,16 @@ CANDIDATES = Table(
         c.ITEM_ID: Column(pl.String),
         c.SCORE: Column(pl.Float64),
         c.RANK: Column(pl.Int32, low=1),
+        c.PROPENSITY: Column(pl.Float64, nullable=True, low=0, high=1),
     },
     (c.USER_ID, c.ITEM_ID),
     _WRITER,
     part=c.GENERATOR,
     due_hour=7,
 )
+"""`rank` is the place in the list; `propensity` the chance with which an item got into a place that
+chance filled, null where the place went by score."""
+
 HELDOUT_CANDIDATES = Table(
     "heldout_candidates",
     "fitted",

@@ -69,7 +69,8 @@ def shop_events(users: int = 80, days: int = 28, seed: int = 5) -> pl.DataFrame:
             rows.append((f"u{user:02d}", f"i{item:02d}", kind, at, f"e{len(rows):05d}", city, day))
     names = (c.USER_ID, c.ITEM_ID, c.EVENT_TYPE, c.TS, c.EVENT_ID, c.CITY, c.DT)
     return pl.DataFrame(rows, schema=list(names), orient="row").with_columns(
-        pl.col(c.TS).cast(pl.Datetime("us", "UTC"))
+        pl.col(c.TS).cast(pl.Datetime("us", "UTC")),
+        pl.lit(None, pl.Int64).alias(c.DWELL_SECONDS),
     )
 
 
@@ -83,7 +84,7 @@ def small_shop(small_settings: Settings) -> Known:
             c.CITY: ["south"] * 85,
         }
     )
-    interactions = weighted(events, small_settings.candidates)
+    interactions = weighted(events, catalogue(), small_settings.candidates)
     return Known(LAST, interactions, catalogue(), located(events, customers))
 
 

@@ -89,6 +89,7 @@ def test_batches_keep_each_user_with_the_user_s_own_history() -> None:
         {
             c.USER_ID: ["a", "a", "c", "e", "e", "e"],
             c.ITEM_ID: ["1", "2", "3", "4", "5", "6"],
+            c.TIMES: [1] * 6,
             c.WEIGHT: [1] * 6,
             c.TS: [datetime(2026, 1, 1, tzinfo=UTC)] * 6,
         }
@@ -100,7 +101,7 @@ def test_batches_keep_each_user_with_the_user_s_own_history() -> None:
         ["3"],
         ["4", "5", "6"],
     ]
-    rows, items, _, ages = batches[1].encoded(pl.Series(c.ITEM_ID, ["2", "3"]))
+    rows, items, _, ages, _ = batches[1].encoded(pl.Series(c.ITEM_ID, ["2", "3"]))
     assert (rows.tolist(), items.tolist(), ages.tolist()) == ([0], [1], [0.0])
 
 
@@ -114,6 +115,21 @@ def test_the_union_reads_rank_by_rank_and_drops_repeats() -> None:
         }
     )
     # Rank 1: first's a, then second's a again. Rank 2: first's d, then second's b.
-    union = interleaved(lists, ("first", "second"), k=3)
+    union = interleaved(lists, {"first": 1, "second": 1}, k=3)
     assert union.rows() == [("u", "a", 1), ("u", "d", 2), ("u", "b", 3)]
-    assert interleaved(lists, ("first", "second"), k=1).rows() == [("u", "a", 1)]
+    assert interleaved(lists, {"first": 1, "second": 1}, k=1).rows() == [("u", "a", 1)]
+
+
+def test_a_generator_of_three_times_the_share_is_read_three_times_as_fast() -> None:
+    lists = pl.DataFrame(
+        {
+            c.GENERATOR: ["main"] * 6 + ["new"] * 2,
+            c.USER_ID: ["u"] * 8,
+            c.ITEM_ID: ["a", "b", "d", "e", "f", "g", "x", "b"],
+            c.RANK: pl.Series([1, 2, 3, 4, 5, 6, 1, 2], dtype=pl.Int32),
+        }
+    )
+    # main is read at 1/6, 3/6, 5/6, 7/6, 9/6, 11/6; new at 1/2, after main's second, and at 3/2,
+    # where its b is a repeat.
+    union = interleaved(lists, {"main": 3, "new": 1}, k=6)
+    assert union[c.ITEM_ID].to_list() == ["a", "b", "x", "d", "e", "f"]

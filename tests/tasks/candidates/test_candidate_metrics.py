@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import columns as c
-from tasks.candidates.beyond import beyond_accuracy, coverage, serendipity
+from tasks.candidates.beyond import beyond_accuracy, coverage, serendipity, stratified
 from tasks.candidates.evaluation import (
     METRICS,
     above,
@@ -114,6 +114,22 @@ def test_serendipity_counts_hits_that_the_yardstick_does_not_show() -> None:
     lists, yardstick = ranked(("u", "a", 1), ("u", "b", 2)), ranked(("u", "a", 3), ("u", "b", 11))
     found = serendipity(users, lists, yardstick, truth)
     assert found["serendipity@10"].to_list() == [1 / 2, 0.0]
+
+
+def test_stratified_metrics_divide_an_item_by_a_power_of_its_popularity() -> None:
+    # i01 is touched three times and i05 never: at power 0.5 they count 1 / 2 and 1.
+    known = shop(("u", "i01"), ("v", "i01"), ("w", "i01"))
+    truth = pairs(("u", "i01"), ("u", "i05"), ("v", "i01"), ("v", "i05"), ("w", "i05"))
+    users = user_metrics(ranked(), truth, NOBODY)
+    lists = ranked(("u", "i01", 1), ("u", "i05", 11), ("v", "i05", 3))
+    found = stratified(users, lists, truth, known, power=0.5)
+    assert found["stratified_recall@10"].to_list() == pytest.approx([0.5 / 1.5, 1 / 1.5, 0])
+    best = 1 / log2(2) + 0.5 / log2(3)
+    assert found["stratified_ndcg@10"].to_list() == pytest.approx(
+        [0.5 / log2(2) / best, 1 / log2(4) / best, 0]
+    )
+    plain = stratified(users, lists, truth, known, power=0)
+    assert plain["stratified_recall@10"].to_list() == [1 / 2, 1 / 2, 0]
 
 
 def test_a_test_user_without_a_list_counts_with_zero() -> None:

@@ -13,17 +13,17 @@ import torch
 from scipy import sparse
 
 from tasks import columns as c
-from tasks.candidates.ease import closed_form, most_touched, touched
+from tasks.candidates.ease import Ease, closed_form, most_touched, touched
 from tasks.candidates.features import Vocabulary
 from tasks.candidates.generator import NO_OPINION, Known, Requests, Run
 from tasks.candidates.item_neighbours import ItemNeighbours, nearest, newest
-from tasks.candidates.lightfm import distinct_pairs, feature_matrix
+from tasks.candidates.lightfm import debiased, distinct_pairs, feature_matrix
 from tasks.candidates.new_items import NewItems
 from tasks.candidates.popular import Popular, PopularOfWeek
 from tasks.candidates.repeats import Repeats
-from tasks.candidates.sasrec import popularity
+from tasks.candidates.sasrec import SASRec, popularity
 from tasks.candidates.windows import ITEM, NOTHING, cut, later, pad, sequences
-from tasks.settings import Candidates, NeighbourOptions, NewItemOptions, PopularOptions
+from tasks.settings import Candidates, EaseOptions, NeighbourOptions, NewItemOptions, PopularOptions
 
 DAY = date(2026, 3, 31)
 
@@ -37,6 +37,7 @@ def known(*rows: tuple[str, str, int, int], cities: dict[str, str] | None = None
                 item,
                 c.VIEW,
                 datetime(2026, 3, 31, 12, tzinfo=UTC) - timedelta(days=age),
+                1,
                 weight,
             )
             for user, item, age, weight in rows
@@ -46,6 +47,7 @@ def known(*rows: tuple[str, str, int, int], cities: dict[str, str] | None = None
             c.ITEM_ID: pl.String,
             c.EVENT_TYPE: pl.String,
             c.TS: pl.Datetime("us", "UTC"),
+            c.TIMES: pl.Int64,
             c.WEIGHT: pl.Int64,
         },
         orient="row",
@@ -90,6 +92,32 @@ def test_ease_weights_of_two_items_touched_together() -> None:
     weights = closed_form(sparse.csr_matrix([[1.0, 1.0], [1.0, 0.0]]), regularisation=1.0)
     # X'X + I = [[3, 1], [1, 2]], its inverse [[2, -1], [-1, 3]] / 5; B_ij = -P_ij / P_jj.
     assert weights == pytest.approx(np.array([[0, 1 / 3], [1 / 2, 0]]))
+
+
+def test_ease_takes_popularity_off_evidence_and_target() -> None:
+    rows = known(*((user, "a", 0, 1) for user in "uvw"), ("u", "b", 0, 1))
+    told = EaseOptions(regularisation=1)
+    model = Ease.fit(rows, Candidates(ease=told, debias=0.5), Run(0, 1))
+    # Sums 3 and 1, mean 2: Z'Z = [[3 / 1.5, 1 / sqrt(0.75)], [..., 1 / 0.5]] = [[2, r], [r, 2]].
+    # Plus I, its inverse's B_ab = r / 3; user v has Z_va = 1 / sqrt(1.5).
+    expected = (1 / sqrt(0.75)) / 3 / sqrt(1.5)
+    assert model.scores(everybody(rows))[1] == pytest.approx([0, expected])
+
+
+def test_lightfm_weighs_a_pair_less_the_more_pairs_its_item_has() -> None:
+    pairs = sparse.coo_matrix(np.array([[4.0, 0.0], [2.0, 3.0]], dtype=np.float32))
+    assert debiased(pairs, 1.0).toarray() == pytest.approx(np.array([[2, 0], [1, 3]]))
+    assert np.array_equal(debiased(pairs, 0.0).data, pairs.data)
+
+
+def test_sasrec_takes_log_popularity_off_its_biases() -> None:
+    rows = known(("u", "a", 2, 1), ("u", "b", 1, 1), ("u", "a", 0, 1))
+    biases = [
+        SASRec.fit(rows, Candidates(debias=debias), Run(0, 1)).item_vectors()[:, -1]
+        for debias in (0.0, 0.5)
+    ]
+    # Each item has one interaction more: a 3 and b 2 of 5.
+    assert biases[1] - biases[0] == pytest.approx([-0.5 * log(3 / 5), -0.5 * log(2 / 5)], abs=1e-6)
 
 
 def test_ease_rows_are_roots_of_decayed_counts() -> None:

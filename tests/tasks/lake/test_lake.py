@@ -45,7 +45,7 @@ def segments(*names: str) -> pl.DataFrame:
 
 
 def candidates(score: float, users: int = 1) -> pl.DataFrame:
-    rows = [(f"u{n}", "i", score, 1) for n in range(users)]
+    rows = [(f"u{n}", "i", score, 1, None) for n in range(users)]
     return pl.DataFrame(rows, schema=CANDIDATES.schema, orient="row")
 
 
@@ -203,7 +203,7 @@ from tasks.settings import Settings
 import polars as pl
 lake = Lake(Settings(home=Path(sys.argv[1]), mlflow_url="", min_free_gb=0))
 for n in range(10_000):
-    rows = [(f"u{k}", "i", float(n), 1) for k in range(2_000)]
+    rows = [(f"u{k}", "i", float(n), 1, None) for k in range(2_000)]
     frame = pl.DataFrame(rows, schema=CANDIDATES.schema, orient="row")
     lake.write_day(CANDIDATES, date(2026, 3, 10), frame, part="ease")
     print(n, flush=True)
