@@ -115,9 +115,10 @@ def simulated(world: str, seed: int, earlier: int, settings: Settings) -> Split:
     landed = [shop.simulate_day(FIRST_DAY + timedelta(age))[0] for age in range(days)]
     arrived = pl.concat([frames["events"] for frames in landed])
     lived = shop_log(arrived, landed[-1]["items"], landed[-1]["customers"])
-    events = weighted(lived.with_columns(pl.col(c.TS).dt.date().alias(c.DT)), options)
-    cut = FIRST_DAY + timedelta(days - 1 - options.holdout_days)
     there = landed[-1 - options.holdout_days]
+    dated = lived.with_columns(pl.col(c.TS).dt.date().alias(c.DT))
+    events = weighted(dated, there["items"], options)
+    cut = FIRST_DAY + timedelta(days - 1 - options.holdout_days)
     learned = events.filter(pl.col(c.DT) <= cut)
     then = Known(cut, learned, there["items"], located(learned, there["customers"]))
     return time_split(then, events, options)

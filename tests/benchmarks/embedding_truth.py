@@ -59,8 +59,8 @@ def lived(settings: Settings, world: str, seed: int) -> Lived:
             items, people, tastes = found.snapshots[ITEMS], found.snapshots[CUSTOMERS], liked(shop)
     acts = pl.concat(events).filter(pl.col(c.EVENT_TYPE).is_in(ACTS))
     then = acts.filter(pl.col(c.DT) <= MADE)
-    known = Known(MADE, weighted(then, settings.candidates), items, located(then, people))
-    return Lived(known, weighted(acts, settings.candidates), tastes)
+    known = Known(MADE, weighted(then, items, settings.candidates), items, located(then, people))
+    return Lived(known, weighted(acts, items, settings.candidates), tastes)
 
 
 ACTS = (c.VIEW, c.FAVORITE, c.CART, c.ORDER)
