@@ -65,7 +65,7 @@ GENERATORS = ("lightfm", "sasrec")
 SIDES = (*GENERATORS, "counters", "tastes")
 BOOTSTRAPS = 200
 BUSY = 30
-"""Customers with so many interactions before are told of apart: theirs say most of their tastes."""
+"""Customers with so many interactions before are told of apart: is history what is lacking?"""
 ML1M = Path("ml1m")
 ML1M_SASREC = {"width": 32, "length": 50, "horizon": 1, "epochs": 1, "batch": 64}
 ML1M_LIGHTFM = {"epochs": 2}
