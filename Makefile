@@ -96,12 +96,15 @@ lock: install ## compile requirements.in into requirements.lock (OPTIONS=--upgra
 	@$(BIN)/uv pip compile requirements.in --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --quiet $(OPTIONS) -o requirements.lock
 
+# It judges the shop of demo-online-retail, by its settings.
+bench-retail-month: BENCH_SETTINGS = $(RETAIL_SETTINGS)
+
 bench: $(addprefix bench-,$(BENCHES)) ## every benchmark, one after the other
 
 bench-%: install ## one benchmark; its last line is one JSON object (OPTIONS="--seeds 11,12")
 	@test -f tests/benchmarks/bench_$(subst -,_,$*).py || \
 	  { echo "no benchmark $*; there is: $(BENCHES)" >&2; exit 2; }
-	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
+	@$(BENCH_SETTINGS) $(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
 
 clean: ## remove caches and the environment; the data in .vitrina stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache spark-warehouse \
