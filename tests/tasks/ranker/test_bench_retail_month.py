@@ -15,6 +15,13 @@ def test_a_month_is_cut_into_weeks_whose_last_may_be_short() -> None:
     ]
 
 
+def test_a_night_learns_from_training_rows_up_to_the_day_before_it() -> None:
+    days = [date(2011, 9, day) for day in (3, 4, 6, 7)]
+    groups = pl.DataFrame({"listing_day": [*days, days[2]], "is_trained": [True] * 4 + [False]})
+    found = month.learnt(groups, night=date(2011, 9, 7), days=2)
+    assert found["listing_day"].to_list() == [date(2011, 9, 4), date(2011, 9, 6)]
+
+
 def test_recall_counts_what_was_never_proposed_and_buyers_without_candidates() -> None:
     rows = pl.DataFrame(
         {"group_id": ["g", "g", "g"], "item_id": ["a", "b", "c"], "label": [1, 0, 1]}
