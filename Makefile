@@ -98,12 +98,15 @@ lock: install ## compile each requirements.in into its requirements.lock (OPTION
 	  --universal --python-version 3.11 --generate-hashes --no-emit-index-url --quiet $(OPTIONS) \
 	  -o $$file.lock; done
 
+# It judges the shop of demo-online-retail, by its settings.
+bench-retail-month: BENCH_SETTINGS = $(RETAIL_SETTINGS)
+
 bench: $(addprefix bench-,$(BENCHES)) ## every benchmark, one after the other
 
 bench-%: install ## one benchmark; its last line is one JSON object (OPTIONS="--seeds 11,12")
 	@test -f tests/benchmarks/bench_$(subst -,_,$*).py || \
 	  { echo "no benchmark $*; there is: $(BENCHES)" >&2; exit 2; }
-	@$(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
+	@$(BENCH_SETTINGS) $(BIN)/python tests/benchmarks/bench_$(subst -,_,$*).py $(OPTIONS)
 
 # RecTools does not install beside Airflow: it has an environment of its own. One of its packages is
 # built here, which takes a C compiler.

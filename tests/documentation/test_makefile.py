@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -39,3 +40,15 @@ def test_the_demo_on_public_data_says_when_they_are_absent(tmp_path: Path) -> No
     done = make("needs-online-retail", f"REAL_DATA={tmp_path}")
     assert done.returncode == 2
     assert f"no folder '{tmp_path}/online_retail'; say where" in done.stderr
+
+
+def test_the_real_shops_month_is_judged_by_the_demos_settings_and_no_other_bench_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "online_retail").mkdir()
+    demo, month, gate = (
+        set(re.findall(r"VITRINA_\w+=\S+", make("-n", name, f"REAL_DATA={tmp_path}").stdout))
+        for name in ("demo-online-retail", "bench-retail-month", "bench-gate")
+    )
+    assert demo - month == {"VITRINA_HOME=.vitrina/online_retail"}
+    assert month - demo == gate == set()
