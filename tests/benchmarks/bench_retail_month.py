@@ -38,7 +38,7 @@ from tasks.lake.tables import EVENTS, GATE_DECISIONS  # noqa: E402
 from tasks.landing.importers import load  # noqa: E402
 from tasks.ranker import evaluation as ev  # noqa: E402
 from tasks.ranker import model as ranker  # noqa: E402
-from tasks.ranker.groups import build  # noqa: E402
+from tasks.ranker.building import build  # noqa: E402
 from tasks.ranker.measure import (  # noqa: E402
     intervals,
     ndcg_by_group,
@@ -105,7 +105,9 @@ def groups_of(settings: Settings) -> pl.DataFrame:
     }
     # Copied, since no nightly run may ask for so much.
     options = settings.ranker.model_copy(update=wanted)
-    return build(Lake(settings.model_copy(update={"ranker": options})), CLOSING)[0]
+    lake = Lake(settings.model_copy(update={"ranker": options}))
+    with tempfile.TemporaryDirectory() as folder:
+        return pl.concat(build(lake, CLOSING, Path(folder)).frames())
 
 
 def learnt(groups: pl.DataFrame, night: date, days: int) -> pl.DataFrame:
