@@ -94,7 +94,10 @@ def promote(day: date, settings: Settings) -> dict[str, int | str]:
     registry = registry_of(settings)
     found = promotion.registered(registry, number)
     moves = history.all_moves(lake)
-    if why := promotion.obstacle(decision, moves, registry.serving(), found):
+    live = registry.serving()
+    if live is not None and live.number == found.number:
+        return {"moves": 0, NOTE: f"live already: version {number}"}
+    if why := promotion.obstacle(decision, moves, live, found):
         log.info("%s: %s", day, why)
         return {"moves": 0, NOTE: f"not live: {why}"}
     moved = promotion.move(lake, day, registry, found, "promote", str(decision[c.REASON]))

@@ -294,7 +294,7 @@ class Mailings(Section):
 
 
 class Discovery(Section):
-    """How many times generators count what shows discovery, beside its weight."""
+    """How many times generators count what shows discovery, beside its weight; SASRec does not."""
 
     long_view_seconds: float = Field(
         30.0, gt=0, le=86_400, description="a view at least this long is a long one"
@@ -455,7 +455,7 @@ class Candidates(Section):
         description="generators of the registry that train every night, in the order of ties",
     )
     union_shares: tuple[float, ...] = Field(
-        (), description="shares of the union's places, one a generator; empty: all alike"
+        (), description="shares of the measured union, one a generator; empty: all alike"
     )
     k: int = Field(100, ge=1, le=1000, description="candidates kept per user and generator")
     max_age_days: int = Field(14, ge=1, le=60, description="oldest candidates a reader accepts")
@@ -493,7 +493,7 @@ class Candidates(Section):
         1,
         ge=1,
         le=20,
-        description="category groups of a history that ask for a list each; 1: asked as a whole",
+        description="category groups of a history that ask for a written list; metrics are of 1",
     )
     sampled_share: float = Field(
         0.0, ge=0, le=0.5, description="share of a list's places that chance fills, by score"

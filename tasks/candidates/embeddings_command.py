@@ -113,6 +113,7 @@ def preferences(lake: Lake, day: date, made: date, name: str, settings: Settings
     known = later.interactions.filter(pl.col(c.DT) <= made)
     vectors = lake.read_day(USER_EMBEDDINGS, made, name)
     seed, tables = seed_of(settings, "preference", name), []
+    print(f"embeddings of {made}, preferences of the 14 days after")
     for asked in ASKED:
         preferred = labels(later.interactions, items, made, asked)
         people = vectors.join(preferred, on=c.USER_ID).sort(c.USER_ID)
@@ -120,7 +121,7 @@ def preferences(lake: Lake, day: date, made: date, name: str, settings: Settings
         sides = {"embeddings": as_matrix(people), "counters": counted}
         found = told_beside(sides, people[asked], settings.candidates.bootstraps, seed)
         tables.append(found.select(pl.lit(asked).alias("asked"), pl.all()))
-    print(f"{people.height:,} customers, embeddings of {made}, preferences of the 14 days after")
+        print(f"{people.height:,} customers have a {asked.replace('_', ' ')}")
     found = pl.concat(tables)
     track(found)
     return found

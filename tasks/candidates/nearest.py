@@ -7,7 +7,8 @@ point(u) = (vector(u), 0)
 The nearest point is therefore the highest score, the item's bias included (Bachrach et al., RecSys
 2014), and a graph made for distances serves (HNSW; Malkov and Yashunin, 2018). A graph over raw
 products loses its way where lengths and biases differ much. What is found is scored exactly and put
-in the order of exact lists: ties to the smaller item.
+in the order of exact lists: ties to the smaller item. Of many items with equal vectors it may find
+others than an exact list names, which counts against its recall.
 
 One thread builds it, so that the same embeddings give the same bytes. An index is one row of
 `item_index`, a part of the day beside the embeddings, and is refused beside any others.

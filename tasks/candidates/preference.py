@@ -7,7 +7,7 @@ price_tier(i) = third of the items of i's category by price, so that it is no ot
 counters(u)   = summed weights of u's interactions up to that day by category group and by price
                 tier, and how many of each type
 probability   = CatBoost's of each value, each fifth of the customers told by the other four fifths
-named(u)      = the value with the highest probability
+named(u)      = the value with the highest probability, or none where that is of the others
 
 Of each value: ROC AUC of its probability, and precision and recall of being named it, 0 where
 nobody is. Intervals: 95% percentile bootstrap over customers, the same draws for all that is
@@ -109,7 +109,7 @@ def told_beside(
     values, truth = common(preferred)
     if not values:
         return pl.DataFrame(schema=FOUND)
-    told = np.stack([foretold(rows, truth, seed)[:, : len(values)] for rows in sides.values()])
+    told = np.stack([foretold(rows, truth, seed) for rows in sides.values()])
     drawn = resampled(told, truth, bootstraps, seed)
     drawn = np.concatenate([drawn, drawn[:, :1] - drawn[:, 1:2]], axis=1)
     low, high = np.percentile(drawn[1:], (2.5, 97.5), axis=0)

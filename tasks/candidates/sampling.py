@@ -7,7 +7,8 @@ w(i)          = exp(score(i) / (sampled_temperature x SD of the user's scores th
 propensity(i) = min(1, a x w(i)), a such that they sum to m: the chance that i is in the list
 
 Draws are systematic in a random order (Madow, 1949), so that these chances are exact; drawn items
-stand among the drawn places by score. They depend on seed, day, user and item alone.
+stand among the drawn places by rank. They depend on seed, day, user and item alone, by the hash of
+one version of polars.
 """
 
 from __future__ import annotations

@@ -100,6 +100,7 @@ class SASRec(VectorGenerator):
         refuse_absent(told.device)
         known = replace(known, interactions=heard(known.interactions, told.actions))
         learned, later = held_out(known) if told.patience else (known, None)
+        later = None if later is None else heard(later, told.actions)
         everyone, item_ids = (
             Requests(known.through, known.users, learned.interactions),
             known.item_ids(),
@@ -135,7 +136,8 @@ class SASRec(VectorGenerator):
             vectors = words(codes, kinds.size, told.width)
             network.features.weight.data = torch.from_numpy(vectors)
         if not network.cosine:
-            network.bias.data = torch.from_numpy(popular)
+            # A copy: a parent's biases are put in place, and the loss reads these shares.
+            network.bias.data = torch.from_numpy(popular.copy())
         return cls(item_ids, kinds, network, facts_of(told, known.through))
 
     def item_vectors(self) -> Floats:

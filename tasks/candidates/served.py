@@ -22,6 +22,7 @@ from tasks import columns as c
 from tasks.candidates.generator import Generator, Requests
 from tasks.candidates.serving import recommend, seen
 from tasks.candidates.stored import load
+from tasks.errors import ContractViolation
 from tasks.registered import STATE
 
 K = 100
@@ -63,6 +64,7 @@ def read(asked: pl.DataFrame) -> Requests:
         else asked.with_columns(pl.lit(None, pl.String).alias(c.CITY))
     )
     told = [name for name in (ITEMS, ACTIONS, SECONDS) if name in asked.columns]
+    refuse_ragged(asked, told)
     users = known.drop(told).unique(c.USER_ID).sort(c.USER_ID)
     histories = (
         asked.select(c.USER_ID, *told)
@@ -77,6 +79,22 @@ def read(asked: pl.DataFrame) -> Requests:
         .drop(SECONDS, strict=False)
     )
     return Requests(day, users, histories)
+
+
+def refuse_ragged(asked: pl.DataFrame, told: list[str]) -> None:
+    """Refuse users of whom something is not said of each of their items.
+
+    Raises:
+        ContractViolation: naming the column, the first such user and how many there are.
+    """
+    for name in told:
+        items, these = (pl.col(of).list.len().fill_null(0) for of in (ITEMS, name))
+        wrong = asked.filter(items != these)
+        if wrong.height:
+            raise ContractViolation(
+                f"{name!r} has to say something of each of 'items': {wrong.height} users have"
+                f" fewer or more, such as {wrong[c.USER_ID][0]}"
+            )
 
 
 def moment(told: list[str]) -> pl.Expr:

@@ -2,8 +2,8 @@
 
 What was chosen waits on disk. Of that, whole listing days, as many together as have `BATCH_ROWS`
 rows, are joined to what was known before them, and wait again. Last, ranges of groups are read from
-all batches. So memory holds a batch, of one listing day at least, or a range, whatever the rows of
-the day in all; the engine has its own bound.
+all batches. So memory holds a batch, of one listing day at least, or a piece of the lake's write
+(`PIECE_ROWS`), whatever the rows of the day in all; the engine has its own bound.
 """
 
 from __future__ import annotations

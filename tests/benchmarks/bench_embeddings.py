@@ -94,10 +94,12 @@ def drawn_of(
 ) -> dict[str, Floats64]:
     """Return (1 + BOOTSTRAPS, sides, METRICS) of all and of the busy, means over common values."""
     values, truth = common(preferred)
-    told = np.stack([foretold(rows, truth, seed)[:, : len(values)] for rows in sides.values()])
+    told = np.stack([foretold(rows, truth, seed) for rows in sides.values()])
     people = {"all": np.ones(len(truth), dtype=np.bool_), "busy": busy}
     return {
-        name: resampled(told[:, who], truth[who], BOOTSTRAPS, seed).mean(axis=2)
+        name: resampled(told[:, who], truth[who], BOOTSTRAPS, seed)[:, :, : len(values)].mean(
+            axis=2
+        )
         for name, who in people.items()
     }
 

@@ -139,6 +139,13 @@ def test_precision_and_recall_are_of_the_value_with_the_highest_probability() ->
     assert found[1] == pytest.approx([0, 1, 1 / 2])
 
 
+def test_who_most_likely_prefers_something_rare_is_named_no_common_value() -> None:
+    # The last column is of all rare values: the second customer's highest.
+    told = np.array([[[0.6, 0.1, 0.3], [0.4, 0.1, 0.5], [0.2, 0.7, 0.1]]])
+    (found,) = measures(told, np.array([0, 2, 1]))
+    assert found[0] == pytest.approx([1, 1, 1])
+
+
 def test_the_first_row_is_of_all_and_both_sides_have_the_same_draws() -> None:
     chance = np.random.default_rng(1)
     told, truth = chance.random((60, 2)), chance.integers(0, 2, 60)

@@ -18,7 +18,7 @@ from tasks import columns as c
 from tasks.candidates.content import content, words
 from tasks.candidates.generator import Known, Requests, Run
 from tasks.candidates.interactions import requests_of
-from tasks.candidates.losses import Negatives, cosine, loss_of
+from tasks.candidates.losses import Loss, Negatives, cosine, loss_of
 from tasks.candidates.sasrec import SASRec
 from tasks.candidates.stored import load, save
 from tasks.candidates.transformer import Network, time_bias
@@ -305,6 +305,33 @@ def test_a_served_model_hears_actions_and_gaps_where_they_are_told(
     assert np.array_equal(generator.scores(read(told)), truth)
     assert not np.array_equal(generator.scores(read(told.drop("actions"))), truth)
     assert not np.array_equal(generator.scores(read(told.drop("seconds"))), truth)
+
+
+def test_what_is_not_said_of_each_item_is_refused_by_the_user() -> None:
+    from tasks.candidates.served import read
+
+    asked = pl.DataFrame(
+        {"user_id": ["a", "b"], "items": [["i1"], ["i1", "i2"]], "actions": [["view"], ["view"]]}
+    )
+    with pytest.raises(ContractViolation, match=r"'actions' has to say .* 1 users .* such as b"):
+        read(asked)
+
+
+def test_a_parent_s_biases_are_not_taken_for_the_shares_that_negatives_are_drawn_by(
+    small_shop: Known, small_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: dict[str, object] = {"loss": "gbce", "negatives_by": "popular"}
+    parent = fit(small_shop, small_settings, values, Run(3, 1))
+    shares: list[float] = []
+
+    def noted(options: SASRecOptions, popular: torch.Tensor) -> Loss:
+        shares.append(float(popular.exp().sum()))
+        return loss_of(options, popular)
+
+    monkeypatch.setattr("tasks.candidates.sasrec.loss_of", noted)
+    child = fit(small_shop, small_settings, values, Run(4, 1, parent=parent))
+    assert shares == [pytest.approx(1.0, abs=1e-4)]
+    assert bits(child) != bits(parent)
 
 
 # All of them.

@@ -58,7 +58,7 @@ def test_a_pass_moves_the_alias_once_and_writes_down_what_was_live(
     decide(quick, "pass", "3")
     assert promote(DAY, quick) == {"moves": 1, "note": "live: version 1 -> 3"}
     again = promote(DAY, quick)
-    assert again == {"moves": 0, "note": "not live: version 3 is not newer than the live one"}
+    assert again == {"moves": 0, "note": "live already: version 3"}
     assert registry.serving() == registry.version("3")
     moves = Lake(quick).read_window(ALIAS_MOVES, DAY, Window(1, optional=True)).to_dicts()
     assert [(one["from_version"], one["to_version"]) for one in moves] == [("1", "3")]
