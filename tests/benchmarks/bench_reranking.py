@@ -43,7 +43,6 @@ from tests.benchmarks.measure import Bench, asked  # noqa: E402
 
 TOP = 300
 CANDIDATES: boost.Steps = (("train_candidates", None),)
-COUNTS: boost.Steps = (("build_features", "count_interactions"),)
 GROUPS: boost.Steps = (("retrain_ranker", "build_groups"),)
 GENERATORS = ("popular", "ease", "lightfm")
 SF_POS, BOOST, RANKER = "sf_pos", "boost", "ranker"
@@ -116,9 +115,9 @@ def model_of(settings: Settings, newest: date) -> CatBoost:
 
 
 ARMS: dict[str, tuple[boost.Fill, boost.Steps]] = {
-    SF_POS: (boost.ordered_by(None), boost.SCORES),
-    BOOST: (boost.ordered_by(Boost()), boost.SCORES),
-    RANKER: (reordered, boost.SCORES + CANDIDATES + GROUPS),
+    SF_POS: (boost.ordered_by(None), ()),
+    BOOST: (boost.ordered_by(Boost()), ()),
+    RANKER: (reordered, CANDIDATES + GROUPS),
 }
 
 
@@ -130,7 +129,7 @@ def outcomes(shop: Shop, settings: Settings) -> pl.DataFrame:
         own = settings.model_copy(update={"home": home})
         for part in ("landing", "lake"):
             shutil.copytree(settings.home / part, home / part)
-        events = boost.lived(shop, fill, own, COUNTS + boost.PREFERENCES, weekly)
+        events = boost.lived(shop, fill, own, boost.SCORES + boost.PREFERENCES, weekly)
         rows = rows.join(counted(events, arm), on=c.USER_ID, how="left")
         shutil.rmtree(home)
     return rows.fill_null(0.0)
