@@ -4,7 +4,7 @@ For each of --seeds and --worlds a shop lives three weeks under its own order; t
 learn from what it logged. Then three arms each fill the lists of the same 14 days, for the same
 customers with the same draws: `sf_pos`, the segment ranking; `boost`, the guarded boost on it;
 `ranker`, the first `TOP` of the boost reordered by the model. Each arm learns on from its own days
-in a lake of its own: counters and preferences every night; scores, candidates and the model after a
+in a lake of its own: counters, scores and preferences every night; candidates and the model after a
 week. Told per customer: views, carts, orders and net value (orders less returns, minor units), and
 how far `ranker` lies above the others, with 95% bootstrap intervals over customers.
 """
