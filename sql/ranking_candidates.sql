@@ -128,4 +128,3 @@ SELECT
     CAST(label AS BIGINT) AS label
 FROM kept
 WHERE is_trained OR is_measured
-ORDER BY group_id, item_id

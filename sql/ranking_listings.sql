@@ -166,4 +166,3 @@ SELECT
     CAST(label AS BIGINT) AS label
 FROM kept
 WHERE is_trained OR is_measured OR is_spared
-ORDER BY group_id, item_id

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> None:
     """Print the page and say where its HTML is."""
-    groups = Lake(settings).scan_day(RANKING_GROUPS, args.day).filter("is_measured")
-    rows = whole_list(groups.collect(), args.user, args.listing)
+    groups = Lake(settings).scan_day(RANKING_GROUPS, args.day)
+    rows = whole_list(groups, args.user, args.listing)
     registry = registry_of(settings)
     version = asked_version(registry, args.version)
     model = registry.load(version.number)

@@ -17,7 +17,7 @@ from tasks import columns as c
 from tasks.errors import WrongCall
 from tasks.ranker import evaluation as ev
 from tasks.ranker import model as ranker
-from tasks.ranker.features import CATEGORIES, FEATURES, NAMES
+from tasks.ranker.features import CATEGORIES, FEATURES, NAMES, Rows
 from tasks.ranker.measure import ndcg_by_group, ranks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Explanation:
     ndcg: dict[str, float]
 
 
-def whole_list(groups: pl.DataFrame, user: str, listing: str | None) -> pl.DataFrame:
+def whole_list(groups: Rows, user: str, listing: str | None) -> pl.DataFrame:
     """Return the rows of a customer's listing, or of their newest one.
 
     Args:
@@ -61,7 +61,7 @@ def whole_list(groups: pl.DataFrame, user: str, listing: str | None) -> pl.DataF
     Raises:
         WrongCall: there is no such whole list; the message names one that there is.
     """
-    whole = groups.filter("is_measured")
+    whole = groups.lazy().filter("is_measured").collect()
     mine = whole.filter(pl.col(c.USER_ID) == user)
     asked = mine if listing is None else mine.filter(pl.col(c.GROUP_ID) == listing)
     if asked.is_empty():

@@ -138,28 +138,47 @@ def tried(
         known: what the gate looks at besides these lists.
         settings: of the ranker, seeds and threads.
     """
-    rows = trained_rows(groups, min(days))
-    # In one order, so that sums of floats do not depend on how the rows came.
-    lists = ev.with_orders(ranker.in_order(ev.held_out(groups, days).collect()))
+    rows, held_out = trained_rows(groups, min(days)), ev.held_out(groups, days)
+    lists = _ordered(held_out.collect())
     if carts(rows) == 0:
         return _untrainable(tuple(days), lists)
     model = fitted(rows, settings)
     models = {ev.RANKER: model} | {rival.order: rival.model for rival in rivals}
     lists = _scored(lists, models, settings)
-    orders = [ev.RANKER, *(rival.order for rival in rivals), *ev.known_orders(lists)]
-    shuffled = ev.with_orders(ranker.in_order(ev.shuffled_lists(groups)))
-    shuffled = _scored(shuffled, models, settings)
-    seed = seed_for(settings, "bootstrap")
-    metrics = ev.measured(lists, shuffled, orders, settings.ranker, seed)
     explained = explain(model, lists, settings)
     shares = {ev.RANKER: explained.shares} | _shares_before(rivals, lists, settings)
-    earlier = ev.before(groups, min(days)).collect()
-    metrics = pl.concat([metrics, drift.measured(earlier, lists, shares)])
+    metrics = _measured(groups, min(days), lists, models, shares, settings)
+    orders = [*models, *ev.known_orders(lists)]
     evidence = evidence_of(lists, orders, metrics, explained.shares, known, settings)
     decision = decide(evidence, limits_of(settings.ranker), settings.ranker.accept_reason)
     log.info("held out %s: %s: %s", ", ".join(map(str, days)), decision.verdict, decision.reason)
     through = last_day(rows)
     return Trial(tuple(days), lists, metrics, evidence, decision, explained, through)
+
+
+def _ordered(lists: pl.DataFrame) -> pl.DataFrame:
+    """Return lists with the orders that need no model, in one order of rows.
+
+    Sums of floats then do not depend on how the rows came.
+    """
+    return ev.with_orders(ranker.in_order(lists))
+
+
+def _measured(
+    groups: pl.LazyFrame,
+    first_day: date,
+    lists: pl.DataFrame,
+    models: Mapping[str, CatBoost],
+    shares: Mapping[str, pl.DataFrame],
+    settings: Settings,
+) -> pl.DataFrame:
+    """Return metric rows of scored lists and of the shuffled ones, and how far they drifted."""
+    shuffled = _scored(_ordered(ev.shuffled_lists(groups)), models, settings)
+    orders = [*models, *ev.known_orders(lists)]
+    seed = seed_for(settings, "bootstrap")
+    metrics = ev.measured(lists, shuffled, orders, settings.ranker, seed)
+    earlier = ev.before(groups, first_day).collect()
+    return pl.concat([metrics, drift.measured(earlier, lists, shares)])
 
 
 def _shares_before(
