@@ -554,7 +554,7 @@ class Ranker(Section):
         0.2, gt=0, le=1, description="share of negatives kept in training rows"
     )
     measured_groups: int = Field(
-        1000, ge=1, le=1_000_000, description="whole lists kept of each day that may be held out"
+        5000, ge=1, le=1_000_000, description="whole lists kept of each day that may be held out"
     )
     held_out_days: int = Field(
         4, ge=1, le=10, description="most listing days held out together when one is undecided"
