@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 LOSS = "YetiRank"
 """By the simulated truth surely behind none in the default world; QuerySoftMax, which ties there
-and leads by 0.008 E-NDCG@60 in the rough one, takes 2.6 times as long (README, Figures)."""
+and led in the rough one in two shops of four, takes three times as long (README, Figures)."""
 PROGRESS_EVERY = 50
 ABSENT = "absent"
 INSTEAD = {one.name: one.absent for one in FEATURES}
