@@ -232,6 +232,8 @@ LEFT JOIN examination
         deepest.dt = examination.dt
         AND deepest.platform = examination.platform
         AND deepest.surface = examination.surface
+        -- least() skips a null: a position that nobody knows would be the deepest.
+        AND placed.position IS NOT NULL
         AND least(placed.position, deepest.position) = examination.position
 LEFT JOIN item_features AS pop ON placed.known_day = pop.dt AND placed.item_id = pop.item_id
 LEFT JOIN user_features AS person

@@ -100,7 +100,8 @@ def promote(day: date, settings: Settings) -> dict[str, int | str]:
     if why := promotion.obstacle(decision, moves, live, found):
         log.info("%s: %s", day, why)
         return {"moves": 0, NOTE: f"not live: {why}"}
-    moved = promotion.move(lake, day, registry, found, "promote", str(decision[c.REASON]))
+    asked = promotion.Move(live, found, "promote", str(decision[c.REASON]))
+    moved = promotion.move(lake, day, registry, asked)
     return {"moves": 1, NOTE: f"live: {moved}"}
 
 

@@ -29,9 +29,11 @@ def roll_back(day: date, settings: Settings) -> dict[str, int | str]:
             "say why: in the run's rollback_reason, or in VITRINA_RANKER__ROLLBACK_REASON"
         )
     lake, registry = Lake(settings), registry_of(settings)
-    number = promotion.previous(history.all_moves(lake), registry.serving())
+    live = registry.serving()
+    number = promotion.previous(history.all_moves(lake), live)
     found = promotion.registered(registry, number)
-    moved = promotion.move(lake, day, registry, found, "rollback", reason)
+    asked = promotion.Move(live, found, "rollback", reason)
+    moved = promotion.move(lake, day, registry, asked)
     return {"moves": 1, NOTE: f"{moved}: {reason}"}
 
 

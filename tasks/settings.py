@@ -557,7 +557,7 @@ class Ranker(Section):
         5000, ge=1, le=1_000_000, description="whole lists kept of each day that may be held out"
     )
     held_out_days: int = Field(
-        4, ge=1, le=10, description="most listing days held out together when one is undecided"
+        4, ge=1, le=4, description="most listing days held out together when one is undecided"
     )
     cutoff: int = Field(60, ge=1, le=1000, description="k of NDCG@k")
     bootstraps: int = Field(1000, ge=100, le=100_000, description="resamples of customers")

@@ -37,6 +37,7 @@ LIVE_BEFORE = "live 14 days ago"
 LIVE = (INCUMBENT, LIVE_BEFORE)
 NEWEST_ALONE = "incumbent on the newest day"
 POPULARITY = "popularity"
+BASES = (c.SF_POS, POPULARITY)
 RANDOM = "random"
 LOGGED = "logged"
 REPEATS = "own repeats"
@@ -88,7 +89,7 @@ def known_orders(groups: pl.DataFrame) -> list[str]:
 
 def base_orders(orders: Sequence[str]) -> list[str]:
     """Return the orders that a model must beat with certainty, the first being the base order."""
-    return [name for name in (c.SF_POS, POPULARITY) if name in orders]
+    return [name for name in BASES if name in orders]
 
 
 def slices(groups: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:

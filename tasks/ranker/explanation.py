@@ -61,11 +61,12 @@ def whole_list(groups: Rows, user: str, listing: str | None) -> pl.DataFrame:
     Raises:
         WrongCall: there is no such whole list; the message names one that there is.
     """
-    whole = groups.lazy().filter("is_measured").collect()
-    mine = whole.filter(pl.col(c.USER_ID) == user)
+    whole = groups.lazy().filter("is_measured")
+    mine = whole.filter(pl.col(c.USER_ID) == user).collect()
     asked = mine if listing is None else mine.filter(pl.col(c.GROUP_ID) == listing)
     if asked.is_empty():
-        raise WrongCall(_there_is(whole if mine.is_empty() else mine, user, listing))
+        there = (whole if mine.is_empty() else mine.lazy()).select(c.GROUP_ID, c.USER_ID).collect()
+        raise WrongCall(_there_is(there, user, listing))
     newest = asked.sort("listed_at", c.GROUP_ID)[c.GROUP_ID][-1]
     return asked.filter(pl.col(c.GROUP_ID) == newest)
 

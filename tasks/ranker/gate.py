@@ -11,7 +11,9 @@ Days that are held out together are compared with an older model than the live o
 all of them but the newest. Of that day alone the gain over the live one must then be at least
 -margin, as an estimate: below it the model is undecided.
 
-Refused beats undecided beats too good beats pass. Too good: the gain over `sf_pos` lies above the
+Too few customers are undecided, whatever else. Of the others refused beats undecided beats too good
+beats pass; a base order without a value in these lists is refused: data that came apart looks like
+that. Too good: the gain over `sf_pos` lies above the
 median of the last gains by more than `mads` median absolute deviations, or a single feature holds
 `share` of the summed |SHAP|: a leak looks like that more often than a better model does.
 """
@@ -85,7 +87,7 @@ class Evidence:
     `customers` have a held-out list with a cart, `lists` in all; `gain` is over the base order,
     `past_gains` are the earlier decisions' gains over it, newest last; ratios are the model's top
     against the base order's (None: not known from this source). `lost` are models that should have
-    been compared and that the registry does not have.
+    been compared and that the registry does not have, `absent` base orders without any value.
     """
 
     customers: int
@@ -98,6 +100,7 @@ class Evidence:
     price_ratio: float | None = None
     lists: int = 0
     lost: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,8 @@ def decide(evidence: Evidence, limits: Limits, accept_reason: str = "") -> Decis
 def _decided(evidence: Evidence, limits: Limits, accept_reason: str) -> Decision:
     if evidence.customers < limits.min_customers:
         return Decision("undecided", _tiny(evidence.customers, limits.min_customers))
-    if faults := [*_lost(evidence, limits, "refused"), *_out_of_band(evidence, limits)]:
+    faults = [*_uncompared(evidence), *_lost(evidence, limits, "refused")]
+    if faults := [*faults, *_out_of_band(evidence, limits)]:
         return Decision("refused", f"{'; '.join(faults)}. The live model stays; look at the data.")
     if unsure := _lost(evidence, limits, "undecided"):
         advice = "The live model stays; a further day usually decides."
@@ -165,6 +169,11 @@ def _tiny(customers: int, least: int) -> str:
     if not customers:
         return "no carts in the held-out lists: nothing to compare. The live model stays."
     return f"only {customers} customers with a cart, at least {least} needed. The live model stays."
+
+
+def _uncompared(evidence: Evidence) -> list[str]:
+    faults = [f"no held-out row has a value of {name}" for name in evidence.absent]
+    return faults if evidence.comparisons else [*faults, "there is nothing to compare with"]
 
 
 def _lost(evidence: Evidence, limits: Limits, verdict: str) -> list[str]:

@@ -92,9 +92,20 @@ def live_before(moves: pl.DataFrame, day: date, first_held_out: date) -> list[Na
     return unseen.select("to_version", "trained_through").rows()
 
 
-def past_gains(decisions: pl.DataFrame, last: int) -> tuple[float, ...]:
-    """Return each past day's newest gain, oldest first, at most `last`; suspect days left out."""
-    known = decisions.filter(pl.col("gain").is_not_null() & (pl.col("decision") != "too good"))
+def past_gains(decisions: pl.DataFrame, last: int, least: int) -> tuple[float, ...]:
+    """Return each past day's newest gain, oldest first, at most `last`.
+
+    Left out are suspect days and those of fewer than `least` customers, and all before the newest
+    day on which a person accepted what was too good: what is usual has changed there.
+    """
+    accepted = decisions.filter(pl.col("accept_reason").is_not_null())["dt"].max()
+    usual = pl.lit(value=True) if accepted is None else pl.col("dt") >= accepted
+    known = decisions.filter(
+        usual,
+        pl.col("gain").is_not_null(),
+        pl.col("decision") != "too good",
+        pl.col("customers") >= least,
+    )
     by_day = known.group_by("dt", maintain_order=True).agg(pl.col("gain").last()).sort("dt")
     return tuple(by_day["gain"].tail(last).to_list())
 

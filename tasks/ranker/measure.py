@@ -11,7 +11,7 @@ draw is the sum of the drawn customers' NDCG over the number of their groups.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,13 +110,14 @@ def resampled_means(
     return sums.sum(axis=0) / counts.sum(), np.concatenate(drawn)
 
 
-def _customer_draws(customers: int, draws: int, seed: int) -> list[Numbers]:
-    """Return how often each customer is drawn, one row a draw, in blocks of rows."""
+def _customer_draws(customers: int, draws: int, seed: int) -> Iterator[Numbers]:
+    """Yield how often each customer is drawn, one row a draw, in blocks of rows."""
     generator = np.random.default_rng(seed)
     rows = max(1, min(draws, BLOCK_CELLS // max(customers, 1)))
     sizes = [min(rows, draws - start) for start in range(0, draws, rows)]
     even = np.full(customers, 1.0 / customers)
-    return [generator.multinomial(customers, even, size).astype(np.float64) for size in sizes]
+    for size in sizes:
+        yield generator.multinomial(customers, even, size).astype(np.float64)
 
 
 def interval(value: float, drawn: Numbers) -> Interval:

@@ -35,6 +35,8 @@ LOSS = "YetiRank"
 and led in the rough one in two shops of four, takes three times as long (README, Figures)."""
 PROGRESS_EVERY = 50
 ABSENT = "absent"
+GONE = "no longer there"
+"""The family of a feature that only an earlier model looks at."""
 INSTEAD = {one.name: one.absent for one in FEATURES}
 
 
@@ -157,9 +159,17 @@ def score(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.Series:
 
 
 def _asked(model: CatBoost, rows: pl.DataFrame) -> Pool:
-    """Return the rows as the model knows them: one made before a feature was added lacks it."""
+    """Return the rows as the model knows them.
+
+    One made before a feature was added does not look at it; to one made before a feature was taken
+    away it is absent.
+    """
     names = model.feature_names_
-    return Pool(features(rows, names).to_pandas(), cat_features=_words(names))
+    words = [names[place] for place in model.get_cat_feature_indices()]
+    gone = [name for name in names if name not in rows.columns]
+    known = features(rows, [name for name in names if name not in gone])
+    absent = (pl.lit(ABSENT if name in words else nan).alias(name) for name in gone)
+    return Pool(known.with_columns(absent).select(names).to_pandas(), cat_features=words)
 
 
 def shap_values(model: CatBoost, rows: pl.DataFrame, threads: int) -> pl.DataFrame:
@@ -177,7 +187,7 @@ def shap_shares(values: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "feature": values.columns,
-            "family": [families[name] for name in values.columns],
+            "family": [families.get(name, GONE) for name in values.columns],
             "share": sizes / total if total else sizes,
         }
     ).sort("share", "feature", descending=[True, False])
@@ -187,7 +197,8 @@ def rank_correlation(groups: pl.DataFrame, one: str, other: str) -> float:
     """Return Spearman's correlation of two scores within groups, averaged over groups.
 
     Args:
-        groups: rows with `group_id`, `tie` and both score columns; groups of one row are left out.
+        groups: rows with `group_id`, `tie` and both score columns; groups of one row are left out,
+            and without any other nothing is known of it: not a number.
         one: a score column.
         other: another one.
     """
@@ -198,4 +209,4 @@ def rank_correlation(groups: pl.DataFrame, one: str, other: str) -> float:
         pl.corr("one", "other").alias("correlation"), pl.len().alias("rows")
     )
     found = by_group.filter(pl.col("rows") > 1).sort(c.GROUP_ID)["correlation"].mean()
-    return float(found) if isinstance(found, float) else 1.0
+    return float(found) if isinstance(found, float) else nan

@@ -1,7 +1,8 @@
-"""Moving the alias: forward in `trained_through` after a pass, backward only by rollback."""
+"""Moving the alias: never back in `trained_through` after a pass, back only by rollback."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
@@ -38,7 +39,15 @@ def obstacle(
         return f"version {found.number} was rolled back from; train the day again for another"
     if not moves_forward(live, found):
         return f"version {found.number} is not newer than the live one"
+    if live is not None and _is_left(moves, live):
+        return f"a rollback from version {live.number} broke off; trigger rollback_ranker again"
     return None
+
+
+def _is_left(moves: pl.DataFrame, live: Version) -> bool:
+    """Return whether the last move on record is a rollback from what is live still."""
+    last = moves.select("from_version", "moved_by").tail(1).rows()
+    return last == [(live.number, "rollback")]
 
 
 def promotable(decision: dict[str, object] | None) -> str | None:
@@ -93,35 +102,53 @@ def previous(moves: pl.DataFrame, live: Version | None) -> str:
     return str(arrivals["from_version"][-1])
 
 
-def move(
-    lake: Lake, day: date, registry: Registry, found: Version, moved_by: str, reason: str
-) -> str:
-    """Make a version the live one and say which went; a move that broke off is only finished."""
-    live = registry.serving()
+@dataclass(frozen=True)
+class Move:
+    """A move of the alias: from what was live when it was decided, to what, by whom and why."""
+
+    live: Version | None
+    found: Version
+    moved_by: str
+    reason: str
+
+
+def move(lake: Lake, day: date, registry: Registry, asked: Move) -> str:
+    """Make a version the live one and say which went; a move that broke off is only finished.
+
+    Raises:
+        ContractViolation: what was live when the move was decided is so no more.
+    """
+    if (now := registry.serving()) != asked.live:
+        raise ContractViolation(
+            f"version {_number(now)} went live while the move to {asked.found.number} was decided:"
+            " run again"
+        )
     # Recorded first: what cannot be written down is not done, and a rollback that is tried again
     # after a full disk goes back one version, not two.
-    if not _broke_off(history.all_moves(lake), live, found, moved_by):
-        row = _row(lake, live, found, moved_by, reason)
+    if not _broke_off(history.all_moves(lake), asked):
+        row = _row(lake, asked)
         lake.append_day(ALIAS_MOVES, day, pl.DataFrame([row], schema=ALIAS_MOVES.schema))
-    registry.serve(found.number)
-    return f"version {live.number if live else 'none'} -> {found.number}"
+    registry.serve(asked.found.number)
+    return f"version {_number(asked.live) or 'none'} -> {asked.found.number}"
 
 
-def _broke_off(moves: pl.DataFrame, live: Version | None, found: Version, moved_by: str) -> bool:
+def _number(version: Version | None) -> str | None:
+    return version.number if version else None
+
+
+def _broke_off(moves: pl.DataFrame, asked: Move) -> bool:
     """Return whether the last move on record is this one: the registry failed after it."""
     last = moves.select("from_version", "to_version", "moved_by").tail(1).rows()
-    return last == [(live.number if live else None, found.number, moved_by)]
+    return last == [(_number(asked.live), asked.found.number, asked.moved_by)]
 
 
-def _row(
-    lake: Lake, live: Version | None, found: Version, moved_by: str, reason: str
-) -> dict[str, object]:
+def _row(lake: Lake, asked: Move) -> dict[str, object]:
     return {
         "model": lake.settings.ranker.model_name,
         "moved_at": history.now(),
-        "from_version": live.number if live else None,
-        "to_version": found.number,
-        "trained_through": found.trained_through,
-        "moved_by": moved_by,
-        c.REASON: reason,
+        "from_version": _number(asked.live),
+        "to_version": asked.found.number,
+        "trained_through": asked.found.trained_through,
+        "moved_by": asked.moved_by,
+        c.REASON: asked.reason,
     }

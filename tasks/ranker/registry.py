@@ -173,7 +173,10 @@ class MLflowRegistry:
 
 
 def _known(found: Any) -> Version | None:  # noqa: ANN401 (MLflow's version)
-    return None if found is None else _version(str(found.version), found.tags)
+    # One whose registration broke off before it was described is none that may be served.
+    if found is None or not {DAY, TRAINED_THROUGH} <= found.tags.keys():
+        return None
+    return _version(str(found.version), found.tags)
 
 
 def _version(number: str, facts: dict[str, Any]) -> Version:

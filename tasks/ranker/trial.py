@@ -237,6 +237,7 @@ def evidence_of(
         gain=gains[base[0]].value if gains and base else 0.0,
         past_gains=known.past_gains,
         lost=known.lost,
+        absent=tuple(name for name in ev.BASES if name not in base),
         top_feature=str(shares["feature"][0]),
         top_share=float(shares["share"][0]),
         diversity_ratio=ev.ratio_of(metrics, ev.RANKER, base[0], diversity) if base else None,

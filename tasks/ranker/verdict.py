@@ -69,7 +69,8 @@ def judged(groups: pl.LazyFrame, day: date, past: Past, settings: Settings) -> V
     if not days:
         return None
     rivals = rivals_of(day, days[0], past, settings)
-    gains = history.past_gains(past.decisions, settings.ranker.past_gains)
+    options = settings.ranker
+    gains = history.past_gains(past.decisions, options.past_gains, options.min_customers)
     trial = tried(groups, days[:1], rivals.found, Known(gains, rivals.lost), settings)
     if trial.decision.verdict == "undecided" and trial.fitted is not None:
         together, older = pooled(day, days, past, (trial, rivals), settings)
@@ -118,7 +119,10 @@ def pooled(
 
 
 def newest_alone(trial: Trial, rivals: Rivals, older: Rivals) -> tuple[Comparison, ...]:
-    """Return the newest day's comparison with the incumbent that further days do not have."""
+    """Return the newest day's comparison with the incumbent that further days do not have.
+
+    It is of the model that was judged on that day alone, which has seen the other days.
+    """
     if older.incumbent == rivals.incumbent:
         return ()
     return tuple(

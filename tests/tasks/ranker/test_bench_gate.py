@@ -12,7 +12,7 @@ VERDICTS = {
     "nothing is wrong, no model before": "pass",
     "shuffled labels": "refused",
     "leaked label": "too good",
-    "label leaked into 15% of rows": "too good",
+    "label leaked into 50% of rows": "too good",
     "tie with the accepted model": "pass",
     "accepted model lost": "pass",
     "20 customers on each held-out day": "undecided",

@@ -55,6 +55,17 @@ def test_only_without_a_live_model_does_the_reason_say_that_none_is_older() -> N
         assert (told.verdict, alone in told.reason) == ("pass", False)
 
 
+def test_a_base_order_without_a_value_is_refused_and_so_is_nothing_at_all() -> None:
+    """A join that came apart leaves nulls: silence would let the model pass on what is left."""
+    alone = replace(GOOD, comparisons=BEATS_BASES[1:], absent=("sf_pos",))
+    told = decide(alone, LIMITS)
+    assert (told.verdict, "no held-out row has a value of sf_pos" in told.reason) == (
+        "refused",
+        True,
+    )
+    assert decide(replace(GOOD, comparisons=()), LIMITS).verdict == "refused"
+
+
 def test_a_tie_with_the_incumbent_passes_and_a_tie_with_segment_ranking_does_not() -> None:
     assert verdict_with(against("incumbent", 0.0, 0.0, 0.0)) == "pass"
     assert verdict_with(against("sf_pos", 0.0, 0.0, 0.0)) == "refused"

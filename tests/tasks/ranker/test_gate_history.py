@@ -72,15 +72,35 @@ def test_what_was_live_14_days_ago_is_the_last_move_before_that_day() -> None:
     assert history.live_before(moves, date(2026, 3, 20), date(2026, 3, 5)) == []
 
 
+def gained(
+    number: str, day: int, gain: float | None, verdict: str = "pass", **told: object
+) -> pl.DataFrame:
+    of = date(2026, 3, day)
+    return decision(number, of, verdict, gain=gain, dt=of, **{"customers": 30, **told})
+
+
 def test_each_day_gives_its_newest_gain_and_suspect_ones_are_left_out() -> None:
     decisions = pl.concat(
         [
-            decision("1", date(2026, 3, 1), gain=0.01, dt=date(2026, 3, 2)),
-            decision("2", date(2026, 3, 2), gain=0.02, dt=date(2026, 3, 2)),
-            decision("3", date(2026, 3, 3), gain=0.03, dt=date(2026, 3, 3)),
-            decision("4", date(2026, 3, 4), "too good", gain=0.9, dt=date(2026, 3, 4)),
-            decision("5", date(2026, 3, 5), "undecided", gain=None, dt=date(2026, 3, 5)),
+            gained("1", 2, 0.01),
+            gained("2", 2, 0.02),
+            gained("3", 3, 0.03),
+            gained("4", 4, 0.9, "too good"),
+            gained("5", 5, None, "undecided"),
+            gained("6", 6, 0.7, "undecided", customers=29),
         ]
     )
-    assert history.past_gains(decisions, 28) == (0.02, 0.03)
-    assert history.past_gains(decisions, 1) == (0.03,)
+    assert history.past_gains(decisions, 28, least=30) == (0.02, 0.03)
+    assert history.past_gains(decisions, 1, least=30) == (0.03,)
+
+
+def test_what_a_person_accepted_is_the_first_of_the_usual_gains() -> None:
+    """Else the next model, as good as the accepted one, would be too good again for two weeks."""
+    decisions = pl.concat(
+        [
+            *(gained(str(day), day, 0.05) for day in range(1, 20)),
+            gained("20", 20, 0.4, "too good"),
+            gained("21", 21, 0.41, accept_reason="new photos"),
+        ]
+    )
+    assert history.past_gains(decisions, 28, least=30) == (0.41,)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.ranker import measure
 from tasks.ranker.measure import (
     intervals,
     ndcg_by_group,
@@ -93,6 +94,18 @@ def test_a_single_customer_has_no_spread_whatever_the_groups_are() -> None:
     frame = of_groups(("g1", "u1", 0.2), ("g2", "u1", 0.8))
     found = intervals(frame, ["a"], 200, 0)["a"]
     assert (found.value, found.low, found.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_draws_come_block_by_block_and_are_those_of_one_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A million customers times a thousand draws would be 8 GB at once."""
+    whole = np.concatenate(list(measure._customer_draws(5, 7, seed=3)))
+    monkeypatch.setattr(measure, "BLOCK_CELLS", 10)
+    blocks = measure._customer_draws(5, 7, seed=3)
+    assert next(blocks).shape == (2, 5)
+    rest = np.concatenate(list(blocks))
+    assert np.array_equal(rest, whole[2:])
 
 
 def test_the_interval_of_many_customers_is_the_normal_one() -> None:

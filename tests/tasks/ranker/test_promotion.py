@@ -11,7 +11,7 @@ from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS
 from tasks.landing.manifest import write_landing_day
 from tasks.ranker import history
 from tasks.ranker import model as ranker
-from tasks.ranker.promotion import moves_forward
+from tasks.ranker.promotion import Move, move, moves_forward
 from tasks.ranker.registry import FolderRegistry, Registry, Version, registry_of
 from tasks.retrain_ranker import promote
 from tasks.rollback_ranker import roll_back
@@ -42,7 +42,7 @@ def registry(quick: Settings, groups: pl.DataFrame) -> Registry:
     return registry
 
 
-def test_the_alias_moves_only_forward() -> None:
+def test_the_alias_never_moves_back() -> None:
     live = version("2", date(2026, 3, 8))
     assert moves_forward(None, live)
     assert moves_forward(live, version("3", date(2026, 3, 9)))
@@ -197,6 +197,38 @@ def test_a_rollback_that_the_registry_refused_is_tried_again_after_midnight(
     assert roll_back(DAY + timedelta(days=1), told)["moves"] == 1
     assert registry.serving() == registry.version("1")
     assert recorded(quick) == [("1", "3", "promote"), ("3", "1", "rollback")]
+
+
+def test_nothing_is_promoted_over_a_rollback_that_broke_off(
+    quick: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alias still names what is to be left; a promotion now would be rolled back to it."""
+    registry.serve("1")
+    decide(quick, "pass", "2")
+    promote(DAY, quick)
+    told = with_reason(quick, "sales fell")
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRegistry, "serve", broken)
+        with pytest.raises(ConnectionError):
+            roll_back(DAY, told)
+    tomorrow = DAY + timedelta(days=1)
+    decide(quick, "pass", "3", tomorrow)
+    assert "a rollback from version 2 broke off" in str(promote(tomorrow, quick)["note"])
+    assert roll_back(tomorrow, told)["moves"] == 1
+    assert registry.serving() == registry.version("1")
+    assert promote(tomorrow, quick)["moves"] == 1
+
+
+def test_a_move_is_refused_when_something_else_went_live_since_it_was_decided(
+    quick: Settings, registry: Registry
+) -> None:
+    registry.serve("2")
+    one, three = registry.version("1"), registry.version("3")
+    assert three is not None
+    with pytest.raises(ContractViolation, match="version 2 went live while the move to 3"):
+        move(Lake(quick), DAY, registry, Move(one, three, "promote", "because of numbers"))
+    assert recorded(quick) == []
+    assert registry.serving() == registry.version("2")
 
 
 def test_a_rollback_without_a_reason_is_refused(quick: Settings, registry: Registry) -> None:

@@ -169,6 +169,18 @@ def test_a_model_made_before_a_feature_was_added_orders_and_explains_without_it(
     assert found["share"].sum() == pytest.approx(1.0)
 
 
+def test_a_model_made_before_a_feature_was_taken_away_orders_and_explains_without_it(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    """The live model must not end the night because the rows have one column less."""
+    with_more = groups.with_columns(pl.col("item_price").cast(pl.Float32).alias("gone"))
+    old = ranker.fit(with_more, quick.ranker, seed=1, threads=2, names=[*NAMES, "gone"])
+    absent = with_more.with_columns(pl.lit(None, pl.Float32).alias("gone"))
+    assert ranker.score(old, groups, 2).equals(ranker.score(old, absent, 2))
+    shares = ranker.shap_shares(ranker.shap_values(old, groups.head(50), 2))
+    assert shares.filter(feature="gone")["family"].to_list() == [ranker.GONE]
+
+
 def test_what_a_whole_list_has_alike_is_given_no_weight(quick: Settings) -> None:
     """Ten times as many carts in the evening order nothing, and so cannot look too good."""
     rows = drawn_groups(days=10, per_day=100)

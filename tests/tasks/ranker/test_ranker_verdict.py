@@ -71,6 +71,16 @@ def test_the_judged_model_has_not_seen_the_held_out_day(
     assert not one.trial.metrics.equals(other.trial.metrics)
 
 
+def test_lists_whose_segment_ranking_came_apart_do_not_pass(
+    groups: pl.DataFrame, quick: Settings
+) -> None:
+    held_out = pl.col("listing_day") == LAST
+    apart = groups.with_columns(pl.when(~held_out).then("sf_pos").alias("sf_pos"))
+    verdict = verdict_on(apart, with_limits(quick, held_out_days=1))
+    assert verdict.decision.verdict == "refused"
+    assert "no held-out row has a value of sf_pos" in verdict.decision.reason
+
+
 def test_shuffled_labels_do_not_pass(groups: pl.DataFrame, quick: Settings) -> None:
     train = pl.col("listing_day") < LAST
     noise = groups.filter(train)["label"].shuffle(seed=3)
