@@ -104,10 +104,10 @@ class Training:
         self.network.train()
         for rows in shuffled_batches(windows, self._options.batch, self._chance):
             padded = pad([windows[row] for row in rows])
-            passed = self._passed and (self._passed.draw(rows), self._passed.weight)
-            loss = batch_loss(
-                self.network, padded, self._loss, self._options.horizon, usual, passed
-            )
+            by = self._passed
+            passed = (by.draw(rows), by.weight) if by else None
+            horizon = self._options.horizon
+            loss = batch_loss(self.network, padded, self._loss, horizon, usual, passed)
             loss.backward()
             self._adam.step()
             losses.append(loss.item())

@@ -65,7 +65,7 @@ def cut(histories: list[Ints], size: int) -> list[Ints]:
 def owners(histories: list[Ints], size: int) -> Ints:
     """Return the place of the history that each window of `cut` is of."""
     counts = [len(range(len(history), 1, 1 - size)) for history in histories]
-    return np.repeat(np.arange(len(histories)), counts)
+    return np.repeat(np.arange(len(histories)), np.array(counts, dtype=np.int64))
 
 
 def usual_times(windows: list[Ints]) -> float:
