@@ -1,7 +1,8 @@
 -- candidate_shown: what users were shown and examined, and what they touched
 -- Grain: one row per user, item and day of receipt with an examined impression or a touch.
--- Inputs: events, examination (partitions :first_day to :day).
--- Window: days :first_day to :day hold both the day of receipt and the day of ts.
+-- Inputs: events, examination (partitions of a window that ends with :day).
+-- Window: by day of receipt, so that of an earlier day the same rows are known; ts is not later
+--   than :day.
 -- examined_ppm: millionths of P(examined) of platform, surface and position, summed over the
 --   impressions where it is at least :least_examined, as the day of receipt estimated it; positions
 --   deeper than any estimated are as the deepest.
@@ -40,7 +41,7 @@ counted AS (
             AND least(e.position, deepest.position) = examination.position
     WHERE
         e.event_type IN ('impression', 'view', 'favorite', 'cart', 'order')
-        AND CAST(e.ts AS DATE) BETWEEN :first_day AND :day
+        AND CAST(e.ts AS DATE) <= :day
 )
 
 SELECT

@@ -51,13 +51,12 @@ def shown_on(lake: Lake, day: date, options: Candidates) -> pl.DataFrame:
         InputNotReady: a day of events or of examination is absent.
     """
     days = min(options.history_days, options.passed_over.days + options.holdout_days)
-    window, first = Window(days), day - timedelta(days=days - 1)
     least = options.passed_over.least_examined
     return lake.select(
         "candidate_shown",
         day,
-        {EVENTS: window, EXAMINATION: window},
-        params={"first_day": first, "least_examined": least},
+        {EVENTS: Window(days), EXAMINATION: Window(days)},
+        params={"least_examined": least},
     ).sort(c.USER_ID, c.ITEM_ID, c.DT)
 
 

@@ -190,7 +190,7 @@ def shown_in(events: pl.DataFrame, morning: Shop, settings: Settings) -> pl.Data
     return engines.select(
         engines.sql_text("candidate_shown"),
         {"events": dated, "examination": curves},
-        {"day": day, "first_day": FIRST_DAY, "least_examined": least},
+        {"day": day, "least_examined": least},
         settings,
     ).sort(c.USER_ID, c.ITEM_ID, c.DT)
 
