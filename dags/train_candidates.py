@@ -1,6 +1,6 @@
 """Train the candidate generators and write the items that each proposes to each active customer.
 
-- **Reads** events up to the day, items, item_attributes, user_sequences, item_features.
+- **Reads** events up to the day, items, item_attributes, user_sequences, item_features; examination where the settings ask for what was passed over.
 - **Writes** candidates, heldout_candidates, heldout_ranks, candidate_metrics, candidate_blend, item_embeddings, item_index, user_embeddings; a model version per generator.
 - **Users** retrain_ranker, the ranking service, the release.
 - **Runs** after build_features, for the same day. Normal: 6 minutes.

@@ -294,7 +294,7 @@ class Mailings(Section):
 
 
 class Discovery(Section):
-    """How many times generators count what shows discovery, beside its weight; SASRec does not."""
+    """How many times generators count what shows discovery, beside its weight."""
 
     long_view_seconds: float = Field(
         30.0, gt=0, le=86_400, description="a view at least this long is a long one"
@@ -303,6 +303,26 @@ class Discovery(Section):
     favorite: int = Field(1, ge=1, le=100, description="times that a favourite counts")
     new_category: int = Field(
         1, ge=1, le=100, description="times that a customer's first day in a category counts"
+    )
+
+
+class PassedOver(Section):
+    """What users were shown, examined and passed over, as negatives of SASRec."""
+
+    share: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="share of negatives' weight that users passed over; 0: none is read",
+    )
+    days: int = Field(
+        14, ge=1, le=90, description="days in which an item was shown and not touched"
+    )
+    least_examined: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="an impression counts where P(examined) of its position is at least this",
     )
 
 
@@ -483,6 +503,7 @@ class Candidates(Section):
     cart_weight: int = Field(3, ge=0, le=1000, description="weight of a cart")
     order_weight: int = Field(4, ge=0, le=1000, description="weight of an order")
     discovery: Discovery = Discovery()
+    passed_over: PassedOver = PassedOver()
     debias: float = Field(
         0.0, ge=0, le=1, description="power of popularity that ease, lightfm and sasrec take off"
     )

@@ -17,7 +17,7 @@ import polars as pl
 
 from tasks import columns as c
 from tasks import tracking
-from tasks.candidates import BASELINES, GENERATORS
+from tasks.candidates import BASELINES, GENERATORS, generator_class
 from tasks.candidates.blend import interleaved
 from tasks.candidates.evaluation import ALL, CUTS, TIME, Split, time_split
 from tasks.candidates.fitting import (
@@ -84,8 +84,8 @@ def list_generators(day: date, settings: Settings) -> list[str]:
 
 def train_generator(day: date, settings: Settings, key: str) -> dict[str, int]:
     """Fit, judge and list one generator; write its part of each table."""
-    lake = Lake(settings)
-    known = known_on(lake, day, settings.candidates)
+    lake, reads_shown = Lake(settings), generator_class(key).reads_shown
+    known = known_on(lake, day, settings.candidates, with_shown=reads_shown)
     if gap := too_few(known, settings.candidates):
         log.warning("%s: %s; empty parts are written", key, gap)
         return write_nothing(lake, day, key, gap, PARTS)

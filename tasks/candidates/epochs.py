@@ -2,6 +2,9 @@
 
 With `patience` p the training ends p epochs after the best validation, and the weights of the best
 epoch stay; with 0 it takes all its epochs and keeps the last.
+
+Targets count as often as discovery says, and each window may have negatives of its own, which its
+user passed over; where neither is asked for, nothing more is drawn or computed.
 """
 
 from __future__ import annotations
@@ -19,9 +22,19 @@ from torch import Tensor
 from tasks.candidates.adam import Adam
 from tasks.candidates.checkpoints import Arrays, Checkpoint
 from tasks.candidates.generator import Ints
-from tasks.candidates.losses import Loss
+from tasks.candidates.losses import NOTHING_BESIDE, Beside, Loss
+from tasks.candidates.passed_over import Drawn
 from tasks.candidates.transformer import Network
-from tasks.candidates.windows import ITEM, NOTHING, group_count, later, pad, shuffled_batches
+from tasks.candidates.windows import (
+    ITEM,
+    NOTHING,
+    TIMES,
+    group_count,
+    later,
+    pad,
+    shuffled_batches,
+    usual_times,
+)
 from tasks.settings import SASRecOptions
 
 log = logging.getLogger(__name__)
@@ -43,9 +56,17 @@ class Epoch:
 class Training:
     """A network, its optimiser and chance, and what its epochs came to."""
 
-    def __init__(self, network: Network, loss: Loss, options: SASRecOptions, seed: int) -> None:
-        """Start before the first epoch."""
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        options: SASRecOptions,
+        seed: int,
+        passed: Drawn | None = None,
+    ) -> None:
+        """Start before the first epoch; `passed` is what windows' users passed over."""
         self.network = network
+        self._passed = passed
         self.epochs: list[Epoch] = []
         self._loss = loss
         self._options = options
@@ -79,11 +100,14 @@ class Training:
             self._best = self._weights()
 
     def _mean_loss(self, windows: list[Ints]) -> float:
-        losses = []
+        losses, usual = [], usual_times(windows)
         self.network.train()
         for rows in shuffled_batches(windows, self._options.batch, self._chance):
             padded = pad([windows[row] for row in rows])
-            loss = batch_loss(self.network, padded, self._loss, self._options.horizon)
+            by = self._passed
+            passed = (by.draw(rows), by.weight) if by else None
+            horizon = self._options.horizon
+            loss = batch_loss(self.network, padded, self._loss, horizon, usual, passed)
             loss.backward()
             self._adam.step()
             losses.append(loss.item())
@@ -154,11 +178,45 @@ def told(epochs: list[Epoch], total: int) -> str:
     )
 
 
-def batch_loss(network: Network, padded: Tensor, loss: Loss, horizon: int) -> Tensor:
-    """Return the mean loss of the later items of a batch."""
+def batch_loss(
+    network: Network,
+    padded: Tensor,
+    loss: Loss,
+    horizon: int,
+    usual: float = 1.0,
+    passed: tuple[Tensor, float] | None = None,
+) -> Tensor:
+    """Return the mean loss of the later items of a batch.
+
+    Args:
+        network: what is trained.
+        padded: the batch's windows.
+        loss: of states and targets.
+        horizon: how far ahead a target may lie.
+        usual: how many times a target counts in the mean; 1: all count once.
+        passed: (windows, drawn) places of what was passed over, and what they weigh.
+    """
     items, device = network.items(), network.bias.device
     # What is drawn by chance is drawn on the CPU, so that it is the same on every device.
-    targets = later(padded[:, 1:, ITEM], horizon).to(device)
+    wanted = later(padded[:, 1:], horizon)
+    targets = wanted[..., ITEM].to(device)
     real = targets != NOTHING
     states = network(padded[:, :-1].to(device), items)
-    return loss(states[real], targets[real], items, network.bias)
+    beside = beside_of(wanted, usual, passed, device)
+    return loss(states[real], targets[real], items, network.bias, beside=beside)
+
+
+def beside_of(
+    wanted: Tensor, usual: float, passed: tuple[Tensor, float] | None, device: torch.device
+) -> Beside:
+    """Return what is known of a batch's targets beside them, a row each."""
+    if usual == 1 and passed is None:
+        return NOTHING_BESIDE
+    real = wanted[..., ITEM] != NOTHING
+    counts = (wanted[..., TIMES][real] / usual).to(device) if usual != 1 else None
+    if passed is None:
+        return Beside(counts)
+    places, weight = passed
+    # Each target of a window has the window's draws.
+    rows = torch.arange(len(wanted))[:, None].expand_as(real)[real]
+    return Beside(counts, places[rows].to(device), weight)

@@ -36,6 +36,8 @@ class Known:
     `items`: the catalogue's snapshot. `users`: `user_id` with city and whatever else is known.
     `later`: interactions that a training may end by but never learn from; None: it holds out some
     of its own where it needs any.
+    `shown`: `user_id, item_id, dt, examined_ppm, is_touched`, what users were shown and touched by
+    day of receipt (`passed_over`); None: not asked for, or not known.
     """
 
     through: date
@@ -43,6 +45,7 @@ class Known:
     items: pl.DataFrame
     users: pl.DataFrame
     later: pl.DataFrame | None = None
+    shown: pl.DataFrame | None = None
 
     def item_ids(self) -> pl.Series:
         """Return every item on sale or touched, sorted."""
@@ -132,6 +135,8 @@ class Generator(ABC):
     """Below this many times the NDCG@10 of the week's popular items it writes nothing."""
     reads_history: ClassVar[bool] = True
     """Whether a request is answered from its history: a part of one then asks for an interest."""
+    reads_shown: ClassVar[bool] = False
+    """Whether it learns from what was shown, where the settings ask for that."""
     item_ids: pl.Series
 
     @classmethod

@@ -22,19 +22,42 @@ from tasks.candidates.generator import Known, Requests
 from tasks.features.counters import SNAPSHOT_DAYS
 from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake, Window
-from tasks.lake.tables import CUSTOMERS, EVENTS, ITEMS
+from tasks.lake.tables import CUSTOMERS, EVENTS, EXAMINATION, ITEMS
 from tasks.settings import Candidates, Discovery
 
 
-def known_on(lake: Lake, day: date, options: Candidates) -> Known:
-    """Return what was known on `day`, from the last `history_days` of events."""
+def known_on(lake: Lake, day: date, options: Candidates, *, with_shown: bool = False) -> Known:
+    """Return what was known on `day`, from the last `history_days` of events.
+
+    With `with_shown`, where the settings ask for it too, also what was shown: the bulk of events.
+    """
     first = day - timedelta(days=options.history_days - 1)
     window = Window(options.history_days)
     events = lake.select(
         "candidate_interactions", day, {EVENTS: window}, params={"first_day": first}
     )
     users, items = located(events, snapshot(lake, CUSTOMERS, day)), snapshot(lake, ITEMS, day)
-    return Known(day, weighted(events, items, options), items, users)
+    shown = shown_on(lake, day, options) if with_shown and options.passed_over.share else None
+    return Known(day, weighted(events, items, options), items, users, shown=shown)
+
+
+def shown_on(lake: Lake, day: date, options: Candidates) -> pl.DataFrame:
+    """Return what was shown and touched through `day`, from days enough for the holdout as well.
+
+    Returns:
+        `user_id, item_id, dt, examined_ppm, is_touched`, one row per user, item and day of receipt.
+
+    Raises:
+        InputNotReady: a day of events or of examination is absent.
+    """
+    days = min(options.history_days, options.passed_over.days + options.holdout_days)
+    least = options.passed_over.least_examined
+    return lake.select(
+        "candidate_shown",
+        day,
+        {EVENTS: Window(days), EXAMINATION: Window(days)},
+        params={"least_examined": least},
+    ).sort(c.USER_ID, c.ITEM_ID, c.DT)
 
 
 def snapshot(lake: Lake, table: Table, day: date) -> pl.DataFrame:
@@ -109,7 +132,8 @@ def known_earlier(lake: Lake, known: Known, day: date) -> Known:
     """Return what was known on an earlier day of the same window."""
     then = known.interactions.filter(pl.col(c.DT) <= day)
     users = located(then, snapshot(lake, CUSTOMERS, day))
-    return Known(day, then, snapshot(lake, ITEMS, day), users)
+    shown = None if known.shown is None else known.shown.filter(pl.col(c.DT) <= day)
+    return Known(day, then, snapshot(lake, ITEMS, day), users, shown=shown)
 
 
 def active(known: Known, days: int) -> Requests:

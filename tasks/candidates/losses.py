@@ -12,22 +12,82 @@ q is the chance that one draw is the item: 1 / items (uniform), the item's share
 (popular), or their mean (mixed). Its logarithm undoes what the draw prefers (Bengio and Senecal,
 2008; Gutmann and Hyvaerinen, 2010); with uniform draws gBCE is the published one. A cosine stands
 for no probability, and nothing of it is undone. A negative that is the target does not count.
+
+What a user was shown, examined and passed over may be drawn beside, `PER_WINDOW` times a window, by
+r, its share of what the user passed over (`passed_over`). These negatives weigh w times all others:
+
+softmax  = the sum over items becomes sum over i of exp(logit(i)) (1 + w x items x r(i)), estimated
+           by the drawn ones' logits plus log(w x items / drawn)
+gbce     = plus w x negatives x mean over the drawn of - log(1 - s)
+cosine   = plus `push` x w x mean over the drawn of max(0, cos - `margin`)
+
+The others keep their own correction, so what q prefers stays undone whatever w is. What r prefers
+is meant, and is not: with it undone the sum would be that of all items again, and w would say
+nothing. A user who passed nothing over has r = 0.
+
+Where discovery counts acts more than once, each target's loss is multiplied by its times over the
+mean times of all steps that can be targets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tasks.candidates.windows import NOTHING
 from tasks.settings import SASRecOptions
 
-Loss = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""From (states, targets, item embeddings, item biases) to the mean over targets."""
+
+class Beside(NamedTuple):
+    """What is known of targets, a row each; by default nothing.
+
+    `counts`: how much each counts, 1 in the mean. `passed`: places of items that the user passed
+    over, `NOTHING` in the rows of users without any; together they weigh `weight` times all others.
+    """
+
+    counts: Tensor | None = None
+    passed: Tensor | None = None
+    weight: float = 0.0
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """Return the mean over targets, as much as each counts."""
+        return (losses if self.counts is None else losses * self.counts).mean()
+
+    def logits(self, states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor) -> Tensor:
+        """Return (targets, drawn) logits of what was passed over; no negative: minus infinity."""
+        if self.passed is None:
+            return states.new_zeros(len(states), 0)
+        places = self.passed.clamp(min=0)
+        found = torch.einsum("rd,rnd->rn", states, items[places]) + bias[places]
+        is_none = (self.passed == NOTHING) | (self.passed == wanted[:, None])
+        return found.masked_fill(is_none, -torch.inf)
+
+    def times(self, others: float) -> float:
+        """Return how much one that was drawn weighs where all others together weigh `others`."""
+        return 0.0 if self.passed is None else self.weight * others / self.passed.shape[1]
+
+
+NOTHING_BESIDE = Beside()
+
+
+class Loss(Protocol):
+    """From (states, targets, item embeddings, item biases) to the mean over targets."""
+
+    def __call__(
+        self,
+        states: Tensor,
+        wanted: Tensor,
+        items: Tensor,
+        bias: Tensor,
+        *,
+        beside: Beside = NOTHING_BESIDE,
+    ) -> Tensor:
+        """Return the mean."""
 
 
 class Negatives:
@@ -67,13 +127,41 @@ def loss_of(options: SASRecOptions, popular: Tensor) -> Loss:
     return partial(gbce, negatives=negatives, calibration=options.calibration)
 
 
-def full_softmax(states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor) -> Tensor:
+def full_softmax(
+    states: Tensor,
+    wanted: Tensor,
+    items: Tensor,
+    bias: Tensor,
+    *,
+    beside: Beside = NOTHING_BESIDE,
+) -> Tensor:
     """Return the cross-entropy over the whole catalogue."""
-    return functional.cross_entropy(states @ items.T + bias, wanted)
+    logits = states @ items.T + bias
+    if beside is NOTHING_BESIDE:
+        return functional.cross_entropy(logits, wanted)
+    positive = logits.gather(1, wanted[:, None]).squeeze(1)
+    return beside.mean(
+        torch.logsumexp(torch.hstack([logits, passed_over(states, wanted, items, bias, beside)]), 1)
+        - positive
+    )
+
+
+def passed_over(
+    states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor, beside: Beside
+) -> Tensor:
+    """Return the drawn logits of what was passed over, by which the softmax's sum grows."""
+    logits = beside.logits(states, wanted, items, bias)
+    return logits + math.log(beside.times(len(items))) if logits.shape[1] else logits
 
 
 def sampled_softmax(
-    states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor, negatives: Negatives
+    states: Tensor,
+    wanted: Tensor,
+    items: Tensor,
+    bias: Tensor,
+    negatives: Negatives,
+    *,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Tensor:
     """Return the cross-entropy over the target and a draw."""
     drawn = negatives.draw()
@@ -82,16 +170,20 @@ def sampled_softmax(
     negative = (states @ items[drawn].T + bias[drawn] - often).masked_fill(
         drawn == wanted[:, None], -torch.inf
     )
-    return (torch.logsumexp(torch.hstack([positive[:, None], negative]), dim=1) - positive).mean()
+    passed = passed_over(states, wanted, items, bias, beside)
+    logits = torch.hstack([positive[:, None], negative, passed])
+    return beside.mean(torch.logsumexp(logits, dim=1) - positive)
 
 
-def gbce(
+def gbce(  # noqa: PLR0913 (four of a Loss, and what beside)
     states: Tensor,
     wanted: Tensor,
     items: Tensor,
     bias: Tensor,
     negatives: Negatives,
     calibration: float,
+    *,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Tensor:
     """Return the generalised binary cross-entropy of the target and a draw."""
     drawn = negatives.draw()
@@ -101,18 +193,23 @@ def gbce(
         drawn == wanted[:, None], -torch.inf
     )
     share = positive_share(negatives.count, len(items), calibration)
-    return (
-        share * functional.softplus(-positive) + functional.softplus(negative).sum(dim=1)
-    ).mean()
+    passed = beside.logits(states, wanted, items, against_uniform)
+    return beside.mean(
+        share * functional.softplus(-positive)
+        + functional.softplus(negative).sum(dim=1)
+        + beside.times(negatives.count) * functional.softplus(passed).sum(dim=1)
+    )
 
 
-def cosine(
+def cosine(  # noqa: PLR0913 (as above)
     states: Tensor,
     wanted: Tensor,
     items: Tensor,
     bias: Tensor,
     negatives: Negatives,
     options: SASRecOptions,
+    *,
+    beside: Beside = NOTHING_BESIDE,
 ) -> Tensor:
     """Return the cosine contrastive loss; states and items have length 1, biases are not used."""
     drawn = negatives.draw()
@@ -120,7 +217,9 @@ def cosine(
     near = functional.relu(states @ items[drawn].T - options.margin).masked_fill(
         drawn == wanted[:, None], 0.0
     )
-    return (far + options.push * near.mean(dim=1)).mean()
+    cosines = beside.logits(states, wanted, items, torch.zeros_like(bias))
+    passed = functional.relu(cosines - options.margin).sum(dim=1) * beside.times(1)
+    return beside.mean(far + options.push * (near.mean(dim=1) + passed))
 
 
 def positive_share(negatives: int, items: int, calibration: float) -> float:

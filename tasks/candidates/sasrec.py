@@ -11,9 +11,11 @@ better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD
 
 Losses are those of `losses`, over windows of whole histories: none is thrown away, the same item in
 a row counts once. One model learns from all actions, told apart at the input or not, or from views
-alone (`actions`); attention may know the time between steps (`time`). `epochs` says when training
-ends, `checkpoints` how a killed one goes on. Biases start at log popularity, and what sells now may
-differ from what sold on average, so serving adds (not to cosines)
+alone (`actions`); attention may know the time between steps (`time`). Targets count as often as
+discovery counts them; what a user was shown, examined and passed over may be a negative of the
+user's own (`passed_over`). `epochs` says when training ends, `checkpoints` how a killed one goes
+on. Biases start at log popularity, and what sells now may differ from what sold on average, so
+serving adds (not to cosines)
 
 shift x log(share of the last 7 days / share of all days) - debias x log(share of all days),
 
@@ -59,9 +61,10 @@ from tasks.candidates.generator import (
     VectorGenerator,
 )
 from tasks.candidates.losses import loss_of
+from tasks.candidates.passed_over import Drawn, drawn_by
 from tasks.candidates.transformer import Network
 from tasks.candidates.validation import held_out, validation_of
-from tasks.candidates.windows import batches_by_length, cut, pad, sequences
+from tasks.candidates.windows import batches_by_length, cut, owners, pad, sequences
 from tasks.errors import ContractViolation
 from tasks.settings import Candidates, SASRecOptions
 
@@ -76,6 +79,7 @@ class SASRec(VectorGenerator):
     """What comes next after what the customer just did."""
 
     name: ClassVar[str] = "sasrec"
+    reads_shown: ClassVar[bool] = True
 
     def __init__(
         self, item_ids: pl.Series, kinds: Vocabulary, network: Network, facts: dict[str, Any]
@@ -105,7 +109,10 @@ class SASRec(VectorGenerator):
             Requests(known.through, known.users, learned.interactions),
             known.item_ids(),
         )
-        windows = cut(sequences(everyone, item_ids), told.length + 1)
+        histories = sequences(everyone, item_ids)
+        windows = cut(histories, told.length + 1)
+        whose = owners(histories, told.length + 1)
+        passed = drawn_by(learned, whose, item_ids, options.passed_over)
         popular, shift = popularity(everyone, item_ids)
         # Taken before training, which moves the biases in place.
         adjusted = told.shift * shift - np.float32(options.debias) * popular
@@ -113,9 +120,9 @@ class SASRec(VectorGenerator):
         with repeating(told.device), reproducible(run.seed, told.threads):
             found = cls.begun(known, options, popular)
             found.start_from(run.parent)
-            name = name_of(windows, found.network.codes, told, run.seed)
+            name = name_of(windows, found.network.codes, told, run.seed, passed)
             loss = loss_of(told, torch.from_numpy(popular).to(told.device))
-            training = Training(found.network.to(told.device), loss, told, run.seed)
+            training = Training(found.network.to(told.device), loss, told, run.seed, passed)
             training.run(windows, judge, Checkpoint(run.checkpoints and run.checkpoints / name))
         found.network.to("cpu").eval()
         found.epochs = training.epochs
@@ -246,13 +253,16 @@ def facts_of(options: SASRecOptions, through: date) -> dict[str, Any]:
     }
 
 
-def name_of(windows: list[Ints], codes: Tensor, options: SASRecOptions, seed: int) -> str:
+def name_of(
+    windows: list[Ints], codes: Tensor, options: SASRecOptions, seed: int, passed: Drawn | None
+) -> str:
     """Return the name of a training's checkpoint: all that its result depends on."""
     lengths = np.array([len(window) for window in windows], dtype=np.int64)
-    steps = np.concatenate([*windows, np.zeros((0, 3), dtype=np.int64)])
+    steps = np.concatenate([*windows, np.zeros((0, 4), dtype=np.int64)])
     data = (array.tobytes() for array in (lengths, steps, codes.numpy()))
     told = f"{options.model_dump_json()} {seed}".encode()
-    return f"sasrec-{digest(*data, told)}.safetensors"
+    drawn = passed.content() if passed else ()
+    return f"sasrec-{digest(*data, told, *drawn)}.safetensors"
 
 
 def refuse_misfit(parent: Generator, facts: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ NDCG@10 over the whole catalogue, mean over (user, later item) pairs: 1 / log2(r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -79,11 +79,14 @@ def held_out(known: Known) -> tuple[Known, pl.DataFrame]:
     """
     if known.later is not None:
         return known, known.later
-    last = pl.col(c.DT) == known.interactions[c.DT].max()
+    last_day = known.interactions[c.DT].max()
+    last = pl.col(c.DT) == last_day
     learned = known.interactions.filter(~last)
     if learned.is_empty():
         raise ContractViolation("early stopping needs a day to validate on: there is one day only")
-    return Known(known.through, learned, known.items, known.users), known.interactions.filter(last)
+    # What was passed over until then: who touches it on the last day must not be told to.
+    shown = None if known.shown is None else known.shown.filter(pl.col(c.DT) < last_day)
+    return replace(known, interactions=learned, shown=shown), known.interactions.filter(last)
 
 
 def validation_of(known: Known, later: pl.DataFrame, item_ids: pl.Series, seed: int) -> Validation:

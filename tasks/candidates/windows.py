@@ -1,7 +1,7 @@
 """Histories as sequences of steps, cut into windows and put into batches.
 
-A step is three whole numbers: `ITEM` its place, `ACTION` what was done (a place in `ACTIONS` plus
-1, 0 where that is not told), `SECONDS` when, since 1970.
+A step is four whole numbers: `ITEM` its place, `ACTION` what was done (a place in `ACTIONS` plus
+1, 0 where that is not told), `SECONDS` when, since 1970, `TIMES` how often discovery counts it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tasks import columns as c
 from tasks.candidates.generator import Ints, Requests, positions
 
 NOTHING = -1
-ITEM, ACTION, SECONDS = range(3)
+ITEM, ACTION, SECONDS, TIMES = range(4)
 ACTIONS = (c.VIEW, c.FAVORITE, c.CART, c.ORDER)
 """What is done to an item, the stronger the later."""
 
@@ -25,18 +25,20 @@ ACTIONS = (c.VIEW, c.FAVORITE, c.CART, c.ORDER)
 def sequences(requests: Requests, item_ids: pl.Series) -> list[Ints]:
     """Return each user's steps in order, one a row; other items are left out.
 
-    The same item in a row is one step: the strongest of its actions, when the first happened.
+    The same item in a row is one step: the strongest of its actions, as often as the most counted,
+    when the first happened.
     """
     users = positions(requests.histories, requests.users[c.USER_ID], "row")
     found = positions(users, item_ids, "item").select(
-        "row", "item", _action(users), pl.col(c.TS).dt.epoch("s")
+        "row", "item", _action(users), pl.col(c.TS).dt.epoch("s"), c.TIMES
     )
     table = found.cast(pl.Int64).to_numpy()
     repeated = (table[1:, :2] == table[:-1, :2]).all(axis=1)
     fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(table)), np.bool_), ~repeated]))
     rows, steps = table[fresh, 0], table[fresh, 1:]
     if len(fresh):
-        steps[:, ACTION] = np.maximum.reduceat(table[:, 1 + ACTION], fresh)
+        for kind in (ACTION, TIMES):
+            steps[:, kind] = np.maximum.reduceat(table[:, 1 + kind], fresh)
     return np.split(steps, np.searchsorted(rows, np.arange(1, requests.height)))
 
 
@@ -60,17 +62,29 @@ def cut(histories: list[Ints], size: int) -> list[Ints]:
     return windows
 
 
-def later(targets: Tensor, horizon: int) -> Tensor:
-    """Return for each place one of the next `horizon` targets of its row, by chance."""
+def owners(histories: list[Ints], size: int) -> Ints:
+    """Return the place of the history that each window of `cut` is of."""
+    counts = [len(range(len(history), 1, 1 - size)) for history in histories]
+    return np.repeat(np.arange(len(histories)), np.array(counts, dtype=np.int64))
+
+
+def usual_times(windows: list[Ints]) -> float:
+    """Return how many times a step that can be a target counts in the mean; 1 without any."""
+    times = [window[1:, TIMES] for window in windows]
+    return float(np.concatenate(times).mean()) if times else 1.0
+
+
+def later(steps: Tensor, horizon: int) -> Tensor:
+    """Return for each place one of the next `horizon` steps of its row, by chance."""
     if horizon == 1:
-        return targets
-    real = targets != NOTHING
-    places = torch.arange(targets.shape[1]).expand_as(targets)
+        return steps
+    real = steps[..., ITEM] != NOTHING
+    places = torch.arange(steps.shape[1]).expand_as(real)
     reach = (real.sum(dim=1, keepdim=True) - places).clamp(1, horizon)
-    steps = (torch.rand(targets.shape) * reach).long()
-    return targets.gather(1, (places + steps).clamp(max=targets.shape[1] - 1)).masked_fill(
-        ~real, NOTHING
-    )
+    ahead = (torch.rand(real.shape) * reach).long()
+    at = (places + ahead).clamp(max=steps.shape[1] - 1)
+    found = steps.gather(1, at[..., None].expand_as(steps))
+    return found.masked_fill(~real[..., None], NOTHING)
 
 
 def shuffled_batches(windows: list[Ints], size: int, chance: np.random.Generator) -> Iterator[Ints]:

@@ -13,6 +13,8 @@ those among the first 10 items; `stratified_recall@10`, `novelty@10`, `popular_s
 (means of the shops, without an interval).
 
 To count acts more often is to penalise less, too, so EASE with a third of the penalty stands there.
+What was passed over is counted by the lake's own statement, with examination as it is estimated
+from the days that are learned from.
 
 A choice stands on the front (*) where no other of the same plain list, nor the plain list itself,
 has more of both `e_ndcg@10` and the mean rank in four discovery metrics (first categories,
@@ -43,12 +45,16 @@ from tasks.candidates.generator import Known  # noqa: E402
 from tasks.candidates.interactions import located, weighted  # noqa: E402
 from tasks.candidates.interests import in_turns  # noqa: E402
 from tasks.candidates.sampling import sampled  # noqa: E402
+from tasks.features.calendar import calendar  # noqa: E402
+from tasks.lake import engines  # noqa: E402
 from tasks.ranker.measure import paired_gains  # noqa: E402
+from tasks.segments.examination import enough_chance, examination  # noqa: E402
 from tasks.settings import (  # noqa: E402
     Candidates,
     Discovery,
     EaseOptions,
     NeighbourOptions,
+    PassedOver,
     PopularOptions,
     Settings,
 )
@@ -124,6 +130,9 @@ CHOICES = {
     "sasrec": Choice("sasrec"),
     "sasrec, debias 0.25": Choice("sasrec", {"debias": 0.25}),
     "sasrec, debias 0.5": Choice("sasrec", {"debias": 0.5}),
+    "sasrec, all three x3": Choice("sasrec", counting(long_view=3, favorite=3, new_category=3)),
+    "sasrec, 20% passed over": Choice("sasrec", {"passed_over": PassedOver(share=0.2)}),
+    "sasrec, 50% passed over": Choice("sasrec", {"passed_over": PassedOver(share=0.5)}),
     "popular": Choice("popular"),
     "popular, cities unknown": Choice("popular", is_placed=False),
     "item_neighbours": Choice("item_neighbours"),
@@ -139,6 +148,7 @@ class Lived:
 
     morning: Shop
     events: pl.DataFrame
+    shown: pl.DataFrame
 
     def known(self, options: Candidates, day: date) -> Known:
         """Return what was known through `day`, and everything that happened."""
@@ -147,7 +157,7 @@ class Lived:
         users = located(
             dated.filter(pl.col(c.DT) <= day), customers_frame(self.morning.world.customers, day)
         )
-        return Known(day, weighted(dated, items, options), items, users)
+        return Known(day, weighted(dated, items, options), items, users, shown=self.shown)
 
     def split(self, options: Candidates) -> Split:
         """Return the time split of the module's docstring."""
@@ -157,7 +167,7 @@ class Lived:
         return time_split(replace(known, interactions=then), known.interactions, options)
 
 
-def lived(world: str, seed: int) -> Lived:
+def lived(world: str, seed: int, settings: Settings) -> Lived:
     """Return a shop's days under its own order."""
     shop = Shop.opened(seed, FIRST_DAY, CUSTOMERS, ITEMS, world_named(world))
     days = []
@@ -165,7 +175,36 @@ def lived(world: str, seed: int) -> Lived:
         if number == LEARNT_DAYS:
             morning = shop.copy()
         days.append(shop.live_day(shop.next_day, shop.present_lists(shop.next_day)))
-    return Lived(morning, pl.concat(days))
+    learned = pl.concat(days[:LEARNT_DAYS])
+    return Lived(morning, pl.concat(days), shown_in(learned, morning, settings))
+
+
+def shown_in(events: pl.DataFrame, morning: Shop, settings: Settings) -> pl.DataFrame:
+    """Return what was shown and touched by day, as the lake counts it for `Known.shown`."""
+    day, least = morning.next_day - timedelta(days=1), PassedOver().least_examined
+    dated = events.with_columns(pl.col(c.TS).dt.date().alias(c.DT))
+    chance, everything = (clicks_in(dated, day, ranked, settings) for ranked in (False, True))
+    options = settings.segments
+    curve = examination(chance if enough_chance(chance, options) else everything, options)
+    curves = dated.select(c.DT).unique().join(curve, how="cross")
+    return engines.select(
+        engines.sql_text("candidate_shown"),
+        {"events": dated, "examination": curves},
+        {"day": day, "least_examined": least},
+        settings,
+    ).sort(c.USER_ID, c.ITEM_ID, c.DT)
+
+
+def clicks_in(
+    dated: pl.DataFrame, day: date, with_ranked: bool, settings: Settings
+) -> pl.DataFrame:
+    """Return impressions and clicks by position."""
+    return engines.select(
+        engines.sql_text("examination"),
+        {"events": dated, "calendar": calendar(day, LEARNT_DAYS)},
+        {"max_position": settings.segments.max_position, "with_ranked": int(with_ranked)},
+        settings,
+    )
 
 
 def lists_of(choice: Choice, of: Lived, settings: Settings) -> tuple[pl.DataFrame, Split]:
@@ -277,7 +316,7 @@ Wholes = dict[str, dict[str, float]]
 
 def tried(world: str, seed: int, settings: Settings) -> tuple[pl.DataFrame, Wholes]:
     """Return one shop's metrics by customer as `choice/metric`, and those of the whole lists."""
-    of = lived(world, seed)
+    of = lived(world, seed, settings)
     yardstick, split = lists_of(Choice("popular_7d"), of, settings)
     worth = true_worth(of, split.requests.users[c.USER_ID])
     rows, wholes = split.requests.users.select(c.USER_ID), {}

@@ -77,7 +77,7 @@ def delivered(settings: Settings, world: str, seed: int) -> None:
 def split_for(settings: Settings) -> tuple[Split, Known]:
     """Return the time split, and what was known a week before its day."""
     lake, options = Lake(settings), settings.candidates
-    known = known_on(lake, LAST_DAY, options)
+    known = known_on(lake, LAST_DAY, options, with_shown=True)
     cut = LAST_DAY - timedelta(days=options.holdout_days)
     then = known_earlier(lake, known, cut)
     before = known_earlier(lake, known, cut - timedelta(days=WEEK))

@@ -22,7 +22,7 @@ from tasks.candidates.new_items import NewItems
 from tasks.candidates.popular import Popular, PopularOfWeek
 from tasks.candidates.repeats import Repeats
 from tasks.candidates.sasrec import SASRec, popularity
-from tasks.candidates.windows import ITEM, NOTHING, cut, later, pad, sequences
+from tasks.candidates.windows import ITEM, NOTHING, TIMES, cut, later, owners, pad, sequences
 from tasks.settings import Candidates, EaseOptions, NeighbourOptions, NewItemOptions, PopularOptions
 
 DAY = date(2026, 3, 31)
@@ -171,13 +171,19 @@ def test_windows_are_cut_from_the_newest_back_and_share_one_item() -> None:
     assert [window.tolist() for window in windows] == [[4, 5, 6, 7], [1, 2, 3, 4], [0, 1], [0, 1]]
     targets = [item for window in windows[:3] for item in window[1:]]
     assert sorted(targets) == [1, 2, 3, 4, 5, 6, 7]
+    assert owners([np.arange(8), np.arange(1), np.arange(2)], 4).tolist() == [0, 0, 0, 2]
 
 
 def test_later_targets_are_the_next_item_or_one_of_the_horizon() -> None:
-    targets = pad([np.array([5, 6, 7, 8]), np.array([9])])
-    assert torch.equal(later(targets, 1), targets)
+    # Of each step the rest is ten times its item, and goes with it.
+    rows = [np.array([5, 6, 7, 8]), np.array([9])]
+    steps = pad([np.column_stack([row, *[10 * row] * 3]) for row in rows])
+    assert torch.equal(later(steps, 1), steps)
     torch.manual_seed(1)
-    drawn = torch.stack([later(targets, 2) for _ in range(60)])
+    whole = torch.stack([later(steps, 2) for _ in range(60)])
+    drawn = whole[..., ITEM]
+    real = drawn != NOTHING
+    assert torch.equal(whole[..., TIMES][real], 10 * drawn[real])
     for place, allowed in enumerate([{5, 6}, {6, 7}, {7, 8}, {8}]):
         assert set(drawn[:, 0, place].tolist()) == allowed
     assert set(drawn[:, 1, 0].tolist()) == {9}

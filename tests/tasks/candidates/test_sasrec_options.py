@@ -204,7 +204,7 @@ def test_the_same_item_in_a_row_is_one_step_with_its_strongest_action(small_shop
     told, nothing = sequences(asked, small_shop.item_ids())
     assert told[:, ACTION].tolist() == [CARTED, VIEWED]
     assert np.diff(told[:, SECONDS]).tolist() == [2 * 3600]
-    assert nothing.shape == (0, 3)
+    assert nothing.shape == (0, 4)
 
 
 def test_without_told_actions_every_step_has_none(small_shop: Known) -> None:

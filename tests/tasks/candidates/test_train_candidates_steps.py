@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from tasks import build_features, train_candidates
 from tasks import columns as c
 from tasks.candidates import BASELINES, embeddings_command
+from tasks.candidates.interactions import known_earlier, known_on
 from tasks.candidates.nearest import exactly_highest, recall, restored
+from tasks.candidates.passed_over import passed_over
 from tasks.candidates.similar import as_matrix
 from tasks.candidates.sources import degraded, newest_lists
 from tasks.errors import ContractViolation, QualityGateFailed, WrongCall
@@ -21,6 +25,7 @@ from tasks.lake.tables import (
     CANDIDATE_BLEND,
     CANDIDATE_METRICS,
     CANDIDATES,
+    EXAMINATION,
     HELDOUT_CANDIDATES,
     HELDOUT_RANKS,
     ITEM_EMBEDDINGS,
@@ -29,7 +34,7 @@ from tasks.lake.tables import (
     USER_EMBEDDINGS,
 )
 from tasks.report.build import build
-from tasks.settings import Candidates, Settings
+from tasks.settings import Candidates, PassedOver, Settings
 
 FIRST = date(2026, 3, 2)
 LAST = FIRST + timedelta(days=7)
@@ -249,6 +254,30 @@ def test_a_superseded_week_day_is_listed_but_not_judged(ingested: Settings) -> N
     for table in (CANDIDATE_METRICS, HELDOUT_CANDIDATES):
         record = ledger.current(table)[thursday, "popular"]
         assert record.superseded_by == LANDED - timedelta(days=1)
+
+
+def test_what_is_shown_tomorrow_was_not_passed_over_today(ingested: Settings) -> None:
+    lake, asked = Lake(ingested), PassedOver(share=0.2, days=3)
+    options = told(ingested, passed_over=asked, holdout_days=2).candidates
+    places = product(c.PLATFORMS, c.SURFACES)
+    flat = pl.DataFrame(
+        [(*place, 1, 0.5, "explored", 1, 0) for place in places],
+        schema=list(EXAMINATION.columns),
+        orient="row",
+    )
+    for age in range(7):
+        lake.write_day(EXAMINATION, LAST - timedelta(days=age), flat.cast(EXAMINATION.schema))
+    known = known_on(lake, LAST, options, with_shown=True)
+    then = LAST - timedelta(days=2)
+    earlier, direct = (
+        known_earlier(lake, known, then),
+        known_on(lake, then, options, with_shown=True),
+    )
+    found = passed_over(earlier, asked)
+    assert found.height
+    assert_frame_equal(found, passed_over(direct, asked))
+    # Some of it was shown again later, or touched then.
+    assert not found.equals(passed_over(known, asked))
 
 
 def test_embeddings_of_the_lake_are_looked_at_by_a_command(
