@@ -150,17 +150,8 @@ def _with_next(
     made: pl.DataFrame, left: pl.DataFrame, worth: pl.DataFrame, place: int, page: Page
 ) -> pl.DataFrame:
     """Return the pages with each user's shelf of this place."""
-    shelf, here = [c.USER_ID, _KIND], worth.filter(pl.col(PLACE) == place)
-    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(shelf).alias(_NUMBER)
-    above = made.group_by(c.USER_ID).agg(pl.len().cast(pl.Int32).alias(_ABOVE))
-    rows = (
-        left.with_columns(number)
-        .filter(pl.col(_NUMBER) <= page.items, pl.len().over(shelf) >= page.fewest)
-        .join(above, on=c.USER_ID, how="left", maintain_order="left")
-        .join(here, on=[SHELF, c.RANK], how="left", maintain_order="left")
-        .with_columns(pl.col(_ABOVE).fill_null(0), pl.col(WORTH).fill_null(0.0))
-        .with_columns((pl.col(_ABOVE) + pl.col(_NUMBER)).alias("reading"))
-    )
+    shelf = [c.USER_ID, _KIND]
+    rows = _standing(left, made, worth.filter(pl.col(PLACE) == place), page)
     best = (
         _gains(rows, shelf)
         .sort(c.USER_ID, _GAIN, _KIND, descending=[False, True, False])
@@ -174,6 +165,23 @@ def _with_next(
         pl.lit(place, pl.Int32).alias(PLACE),
     )
     return pl.concat([made, added])
+
+
+def _standing(
+    left: pl.DataFrame, made: pl.DataFrame, worth: pl.DataFrame, page: Page
+) -> pl.DataFrame:
+    """Return the rows of each shelf as it would stand next, with `reading` place and worth."""
+    shelf = [c.USER_ID, _KIND]
+    number = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(shelf).alias(_NUMBER)
+    above = made.group_by(c.USER_ID).agg(pl.len().cast(pl.Int32).alias(_ABOVE))
+    return (
+        left.with_columns(number)
+        .filter(pl.col(_NUMBER) <= page.items, pl.len().over(shelf) >= page.fewest)
+        .join(above, on=c.USER_ID, how="left", maintain_order="left")
+        .join(worth, on=[SHELF, c.RANK], how="left", maintain_order="left")
+        .with_columns(pl.col(_ABOVE).fill_null(0), pl.col(WORTH).fill_null(0.0))
+        .with_columns((pl.col(_ABOVE) + pl.col(_NUMBER)).alias("reading"))
+    )
 
 
 def _gains(rows: pl.DataFrame, shelf: list[str]) -> pl.DataFrame:
