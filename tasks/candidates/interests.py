@@ -14,7 +14,7 @@ from tasks import columns as c
 from tasks.candidates.generator import Generator, Requests
 from tasks.candidates.serving import LISTS, recommend
 
-_NUMBER, _WHO = "interest", "who"
+INTEREST, _WHO = "interest", "who"
 
 
 def in_turns(
@@ -29,7 +29,7 @@ def in_turns(
     if interests == 1 or not generator.reads_history:
         return recommend(generator, requests, k, items, blocked)
     several = heaviest(requests, items, interests).filter(pl.len().over(c.USER_ID) > 1)
-    several = several.with_columns(pl.format("{} {}", c.USER_ID, _NUMBER).alias(_WHO))
+    several = several.with_columns(pl.format("{} {}", c.USER_ID, INTEREST).alias(_WHO))
     split = recommend(
         generator, _split(requests, items, several), k, items, _of_each(blocked, several)
     )
@@ -37,8 +37,8 @@ def in_turns(
     whole = recommend(generator, others, k, items, blocked)
     turns = (
         split.rename({c.USER_ID: _WHO})
-        .join(several.select(_WHO, c.USER_ID, _NUMBER), on=_WHO)
-        .sort(c.USER_ID, c.RANK, _NUMBER)
+        .join(several.select(_WHO, c.USER_ID, INTEREST), on=_WHO)
+        .sort(c.USER_ID, c.RANK, INTEREST)
         .unique([c.USER_ID, c.ITEM_ID], keep="first", maintain_order=True)
         .with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(c.USER_ID).alias(c.RANK))
         .filter(pl.col(c.RANK) <= k)
@@ -47,18 +47,20 @@ def in_turns(
     return pl.concat([turns, whole]).sort(c.USER_ID, c.RANK)
 
 
-def heaviest(requests: Requests, items: pl.DataFrame, interests: int) -> pl.DataFrame:
-    """Return `user_id, category_group, interest`, 0 the heaviest."""
-    groups = items.select(c.ITEM_ID, c.CATEGORY_GROUP).drop_nulls()
-    number = pl.int_range(pl.len()).over(c.USER_ID).alias(_NUMBER)
+def heaviest(
+    requests: Requests, items: pl.DataFrame, interests: int, by: str = c.CATEGORY_GROUP
+) -> pl.DataFrame:
+    """Return `user_id, category_group, interest`, 0 the heaviest; `by` is another column to ask."""
+    groups = items.select(c.ITEM_ID, by).drop_nulls()
+    number = pl.int_range(pl.len()).over(c.USER_ID).alias(INTEREST)
     return (
         requests.histories.join(groups, on=c.ITEM_ID)
-        .group_by(c.USER_ID, c.CATEGORY_GROUP)
+        .group_by(c.USER_ID, by)
         .agg(pl.col(c.WEIGHT).sum())
-        .sort(c.USER_ID, c.WEIGHT, c.CATEGORY_GROUP, descending=[False, True, False])
+        .sort(c.USER_ID, c.WEIGHT, by, descending=[False, True, False])
         .with_columns(number)
-        .filter(pl.col(_NUMBER) < interests)
-        .select(c.USER_ID, c.CATEGORY_GROUP, _NUMBER)
+        .filter(pl.col(INTEREST) < interests)
+        .select(c.USER_ID, by, INTEREST)
     )
 
 

@@ -16,6 +16,11 @@ To count acts more often is to penalise less, too, so EASE with a third of the p
 What was passed over is counted by the lake's own statement, with examination as it is estimated
 from the days that are learned from.
 
+A page is 10 places read shelf after shelf (`tasks/candidates/slates.py`). Shelves: the plain list,
+item neighbours, popular in the city, trending, new items, and the plain list's items of each of the
+customer's three heaviest categories. What they are worth is learned from the last days before the
+split, with generators that were fitted without those days.
+
 A choice stands on the front (*) where no other of the same plain list, nor the plain list itself,
 has more of both `e_ndcg@10` and the mean rank in four discovery metrics (first categories,
 stratified recall, novelty, serendipity). A picture is drawn for each world below the home's
@@ -45,6 +50,14 @@ from tasks.candidates.generator import Known  # noqa: E402
 from tasks.candidates.interactions import located, weighted  # noqa: E402
 from tasks.candidates.interests import in_turns  # noqa: E402
 from tasks.candidates.sampling import sampled  # noqa: E402
+from tasks.candidates.serving import recommend  # noqa: E402
+from tasks.candidates.slates import (  # noqa: E402
+    SHELF,
+    Page,
+    category_shelves,
+    learned,
+    slates,
+)
 from tasks.features.calendar import calendar  # noqa: E402
 from tasks.lake import engines  # noqa: E402
 from tasks.ranker.measure import paired_gains  # noqa: E402
@@ -69,6 +82,9 @@ FIRST_DAY = date(2026, 9, 1)
 CUSTOMERS, ITEMS = 1_500, 1_000
 LEARNT_DAYS, LATER_DAYS = 16, 5
 K, DEPTH, DRAWS = 10, 60, 400
+SHELF_DEPTH, CATEGORIES = 300, 3
+FOR_YOU, TRENDING = "for you", "trending"
+OTHER_SHELVES = ("item_neighbours", "popular", "new_items")
 E_NDCG, FIRST_CATEGORIES = "e_ndcg@10", "first_categories@10"
 ACCURACY = ("ndcg@10", E_NDCG)
 DISCOVERY = (FIRST_CATEGORIES, "stratified_recall@10", "novelty@10", "serendipity@10")
@@ -90,6 +106,7 @@ class Choice:
         surface: the only surface that is learned from, if any.
         is_placed: whether customers' cities are known.
         keeps_bought: whether what was bought may be shown again.
+        page: of shelves, the plain list one of them, if it is not one list.
     """
 
     plain: str
@@ -98,11 +115,18 @@ class Choice:
     surface: str | None = None
     is_placed: bool = True
     keeps_bought: bool = False
+    page: Page | None = None
 
 
 def counting(**times: int) -> dict[str, object]:
     """Return the settings in which discovery counts so many times."""
     return {"discovery": Discovery(**times)}
+
+
+def whole_shelves(shelves: int, items: int) -> Page:
+    """Return a page of so many whole shelves."""
+    names = FOR_YOU, *OTHER_SHELVES, TRENDING, *(f"category {n + 1}" for n in range(CATEGORIES))
+    return Page(names, shelves, items, fewest=items)
 
 
 NEWEST: dict[str, object] = {"popular": PopularOptions(half_life_days=1.0)}
@@ -122,6 +146,8 @@ CHOICES = {
     "ease, 20% popular in city": Choice("ease", {}, {"popular": 0.2}),
     "ease, 20% trending": Choice("ease", NEWEST, {"popular": 0.2}),
     "ease, 3 interests": Choice("ease", {"interests": 3}),
+    "ease, page of 2 shelves of 5": Choice("ease", page=whole_shelves(2, 5)),
+    "ease, page of 5 shelves of 2": Choice("ease", page=whole_shelves(5, 2)),
     "ease, recommendations only": Choice("ease", surface="recommendations"),
     "ease, bought shown again": Choice("ease", keeps_bought=True),
     "lightfm": Choice("lightfm"),
@@ -161,7 +187,15 @@ class Lived:
 
     def split(self, options: Candidates) -> Split:
         """Return the time split of the module's docstring."""
+        return self._at(self.morning.next_day - timedelta(days=1), options)
+
+    def held_out(self, options: Candidates) -> Split:
+        """Return the time split of the last days of what is learned from."""
         cut = self.morning.next_day - timedelta(days=1)
+        known = replace(self, events=self.events.filter(pl.col(c.TS).dt.date() <= cut))
+        return known._at(cut - timedelta(days=options.holdout_days), options)
+
+    def _at(self, cut: date, options: Candidates) -> Split:
         known = self.known(options, cut)
         then = known.interactions.filter(pl.col(c.DT) <= cut)
         return time_split(replace(known, interactions=then), known.interactions, options)
@@ -212,6 +246,8 @@ def lists_of(choice: Choice, of: Lived, settings: Settings) -> tuple[pl.DataFram
     told = settings.candidates.model_copy(update=choice.changes)
     settings = settings.model_copy(update={"candidates": told})
     split = of.split(told)
+    if choice.page:
+        return page_of(choice.page, choice.plain, of.held_out(told), split, settings), split
     known, requests = split.known, split.requests
     if choice.surface:
         kept = pl.col(c.SURFACE) == choice.surface
@@ -234,6 +270,33 @@ def lists_of(choice: Choice, of: Lived, settings: Settings) -> tuple[pl.DataFram
     named = [rows.with_columns(pl.lit(name).alias(c.GENERATOR)) for name, rows in ranked.items()]
     shares = {choice.plain: 1 - sum(choice.others.values())} | choice.others
     return interleaved(pl.concat(named), shares, K), split
+
+
+def page_of(
+    page: Page, plain: str, before: Split, split: Split, settings: Settings
+) -> pl.DataFrame:
+    """Return the pages of the customers who come back, by what those of `before` found."""
+    worth = learned(shelves(plain, before, settings), before.protocols[0].truth, page)
+    return slates(shelves(plain, split, settings), worth, page)
+
+
+def shelves(plain: str, split: Split, settings: Settings) -> pl.DataFrame:
+    """Return `shelf, user_id, item_id, rank` of every shelf for the customers who come back."""
+    known, requests, blocked = split.known, split.requests, split.protocols[0].blocked
+    newest = settings.candidates.model_copy(update=NEWEST)
+    trending = settings.model_copy(update={"candidates": newest})
+    sources = {FOR_YOU: (plain, settings), TRENDING: ("popular", trending)}
+    sources |= {name: (name, settings) for name in OTHER_SHELVES}
+    listed = {
+        shelf: recommend(fitted(name, known, told), requests, SHELF_DEPTH, known.items, blocked)
+        for shelf, (name, told) in sources.items()
+    }
+    named = [
+        rows.select(pl.lit(shelf).alias(SHELF), c.USER_ID, c.ITEM_ID, c.RANK)
+        for shelf, rows in listed.items()
+    ]
+    kinds = category_shelves(listed[FOR_YOU], requests, known.items, CATEGORIES)
+    return pl.concat([*named, kinds])
 
 
 def true_worth(of: Lived, users: pl.Series) -> pl.DataFrame:

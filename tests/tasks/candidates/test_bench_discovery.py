@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from tasks import columns as c
 from tasks.candidates.evaluation import Split
 from tasks.candidates.generator import Known, Requests
+from tasks.candidates.serving import bought
+from tasks.candidates.slates import PLACE, SHELF
+from tasks.settings import Settings
+from tests.benchmarks import bench_discovery
 from tests.benchmarks.bench_discovery import (
+    CHOICES,
     DISCOVERY,
     E_NDCG,
+    FOR_YOU,
+    METRICS,
+    Choice,
+    K,
+    Lived,
     e_ndcg,
     first_categories,
     front,
     gini,
+    lists_of,
+    lived,
+    measured,
+    page_of,
+    shelves,
+    true_worth,
+    whole_shelves,
 )
 
 RANKED = {c.USER_ID: pl.String, c.ITEM_ID: pl.String, c.RANK: pl.Int32}
@@ -65,3 +85,74 @@ def test_gini_is_0_for_equal_shares_and_near_1_for_one_item_alone() -> None:
     lists = pl.DataFrame({c.ITEM_ID: ["a", "b", "d", "e"]})
     assert gini(lists, items) == 0
     assert gini(lists.head(1), items) == 3 / 4
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[Lived]:
+    """A shop of 60 customers and 50 items, six days learned and two later."""
+    sizes = {"CUSTOMERS": 60, "ITEMS": 50, "LEARNT_DAYS": 6, "LATER_DAYS": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in sizes.items():
+            patch.setattr(bench_discovery, name, value)
+        yield lived("default", seed=3)
+
+
+def first_shelf_by(truth: pl.DataFrame, tiny: Lived, small_settings: Settings) -> pl.DataFrame:
+    """Pages of one shelf of five where held-out customers touched this later."""
+    split, before = tiny.split(small_settings.candidates), tiny.held_out(small_settings.candidates)
+    touched = replace(before.protocols[0], truth=truth)
+    held_out = replace(before, protocols=(touched,))
+    return page_of(whole_shelves(1, 5), "ease", held_out, split, small_settings)
+
+
+def test_what_shelves_are_worth_is_learned_from_days_before_those_asked_for(
+    tiny: Lived, small_settings: Settings
+) -> None:
+    before, split = tiny.held_out(small_settings.candidates), tiny.split(small_settings.candidates)
+    assert before.known.through == split.known.through - timedelta(days=3)
+    assert before.known.interactions[c.DT].max() <= before.known.through
+    pairs = [c.USER_ID, c.ITEM_ID]
+    days = (before.known.through + timedelta(days=1), split.known.through)
+    then = split.known.interactions.filter(pl.col(c.DT).is_between(*days)).select(pairs).unique()
+    assert_frame_equal(before.protocols[0].truth.sort(pairs), then.sort(pairs))
+
+
+def test_a_page_stands_in_the_table_as_ten_places_read_row_by_row(
+    tiny: Lived, small_settings: Settings
+) -> None:
+    rows, split = lists_of(CHOICES["ease, page of 2 shelves of 5"], tiny, small_settings)
+    assert set(rows[c.USER_ID]) == set(split.requests.users[c.USER_ID])
+    assert not rows.select(c.USER_ID, c.ITEM_ID).is_duplicated().any()
+    full = rows.group_by(c.USER_ID).agg(pl.col(c.RANK).sort(), pl.col(PLACE).sort())
+    assert full[c.RANK].to_list() == [list(range(1, K + 1))] * full.height
+    assert full[PLACE].to_list() == [[1] * 5 + [2] * 5] * full.height
+    once = bought(split.requests.histories, split.known.items, small_settings.candidates.repeatable)
+    assert rows.join(once, on=[c.USER_ID, c.ITEM_ID], how="semi").is_empty()
+    yardstick, _ = lists_of(Choice("popular_7d"), tiny, small_settings)
+    worth = true_worth(tiny, split.requests.users[c.USER_ID])
+    found = measured(rows, split, yardstick, worth)
+    assert found.columns == [c.USER_ID, *METRICS]
+    assert found["ndcg@10"].is_between(0, 1).all()
+    assert found["ndcg@10"].max() > 0
+
+
+def test_where_nothing_is_touched_later_the_plain_list_stands_first(
+    tiny: Lived, small_settings: Settings
+) -> None:
+    nothing = tiny.held_out(small_settings.candidates).protocols[0].truth.clear()
+    page = first_shelf_by(nothing, tiny, small_settings)
+    plain, _ = lists_of(Choice("ease"), tiny, small_settings)
+    listed = [c.USER_ID, c.ITEM_ID, c.RANK]
+    first = plain.filter(pl.col(c.RANK) <= 5).select(listed)
+    mine = page.filter(pl.col(SHELF) == FOR_YOU).select(listed)
+    assert mine.height
+    assert_frame_equal(mine, first.join(mine, on=c.USER_ID, how="semi").sort(c.USER_ID, c.RANK))
+
+
+def test_the_shelf_whose_items_are_touched_later_stands_first(
+    tiny: Lived, small_settings: Settings
+) -> None:
+    offered = shelves("ease", tiny.held_out(small_settings.candidates), small_settings)
+    top = offered.filter(pl.col(SHELF) == "popular", pl.col(c.RANK) <= 5)
+    page = first_shelf_by(top.select(c.USER_ID, c.ITEM_ID), tiny, small_settings)
+    assert page[SHELF].unique().to_list() == ["popular"]
