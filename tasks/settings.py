@@ -395,6 +395,9 @@ class SASRecOptions(Section):
         "untold", description="every action alike, told apart at the input, or views alone"
     )
     time: bool = Field(False, description="attention knows how long lies between two interactions")
+    interests: int = Field(
+        1, ge=1, le=16, description="learned vectors a customer; an item's score is its largest"
+    )
     shift: float = Field(
         1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
     )

@@ -20,7 +20,7 @@ from tasks.candidates.adam import Adam
 from tasks.candidates.checkpoints import Arrays, Checkpoint
 from tasks.candidates.generator import Ints
 from tasks.candidates.losses import Loss
-from tasks.candidates.transformer import Network
+from tasks.candidates.transformer import Network, nearest
 from tasks.candidates.windows import ITEM, NOTHING, group_count, later, pad, shuffled_batches
 from tasks.settings import SASRecOptions
 
@@ -155,10 +155,12 @@ def told(epochs: list[Epoch], total: int) -> str:
 
 
 def batch_loss(network: Network, padded: Tensor, loss: Loss, horizon: int) -> Tensor:
-    """Return the mean loss of the later items of a batch."""
+    """Return the mean loss of the later items of a batch, each by the interest nearest to it."""
     items, device = network.items(), network.bias.device
     # What is drawn by chance is drawn on the CPU, so that it is the same on every device.
     targets = later(padded[:, 1:, ITEM], horizon).to(device)
     real = targets != NOTHING
-    states = network(padded[:, :-1].to(device), items)
-    return loss(states[real], targets[real], items, network.bias)
+    states, wanted = network(padded[:, :-1].to(device), items)[real], targets[real]
+    if network.interests is not None:
+        states = nearest(states, items[wanted])
+    return loss(states, wanted, items, network.bias)

@@ -50,6 +50,7 @@ from tasks.settings import (  # noqa: E402
     EaseOptions,
     NeighbourOptions,
     PopularOptions,
+    SASRecOptions,
     Settings,
 )
 from tasks.simulator.catalogue import items_frame  # noqa: E402
@@ -124,6 +125,8 @@ CHOICES = {
     "sasrec": Choice("sasrec"),
     "sasrec, debias 0.25": Choice("sasrec", {"debias": 0.25}),
     "sasrec, debias 0.5": Choice("sasrec", {"debias": 0.5}),
+    "sasrec, 2 learned interests": Choice("sasrec", {"sasrec": SASRecOptions(interests=2)}),
+    "sasrec, 4 learned interests": Choice("sasrec", {"sasrec": SASRecOptions(interests=4)}),
     "popular": Choice("popular"),
     "popular, cities unknown": Choice("popular", is_placed=False),
     "item_neighbours": Choice("item_neighbours"),
