@@ -415,6 +415,9 @@ class SASRecOptions(Section):
         "untold", description="every action alike, told apart at the input, or views alone"
     )
     time: bool = Field(False, description="attention knows how long lies between two interactions")
+    interests: int = Field(
+        1, ge=1, le=16, description="learned vectors a customer; an item's score is its largest"
+    )
     shift: float = Field(
         1.0, ge=0, le=2, description="how far serving moves biases to the last 7 days' popularity"
     )
@@ -514,7 +517,7 @@ class Candidates(Section):
         1,
         ge=1,
         le=20,
-        description="category groups of a history that ask for a written list; metrics are of 1",
+        description="category groups of a history that each ask for a part of the list",
     )
     sampled_share: float = Field(
         0.0, ge=0, le=0.5, description="share of a list's places that chance fills, by score"
@@ -553,6 +556,11 @@ class Candidates(Section):
         """The share of the union's places by generator, in the order of ties."""
         alike = (1.0,) * len(self.generators)
         return dict(zip(self.generators, self.union_shares or alike, strict=True))
+
+    @property
+    def publishes_plain_lists(self) -> bool:
+        """Whether what is written is what a generator ranks, without interests and chance."""
+        return self.interests == 1 and self.sampled_share == 0
 
     @model_validator(mode="after")
     def _each_generator_has_a_share(self) -> Self:

@@ -27,6 +27,7 @@ from tasks.candidates.fitting import (
     fitted,
     heldout_lists,
     judged,
+    judged_as_published,
     offered,
 )
 from tasks.candidates.generator import Generator, Known
@@ -165,8 +166,11 @@ def judged_on(lake: Lake, known: Known, settings: Settings, key: str) -> Judgeme
         tracking.params({"no_metrics": split})
         return split
     generator = fitted(key, split.known, settings)
-    lists = heldout_lists(generator, split)
-    metrics = judged(lists, split, settings, yardstick_lists(split, settings))
+    lists, yardstick = heldout_lists(generator, split), yardstick_lists(split, settings)
+    metrics = judged(lists, split, settings, yardstick)
+    if not settings.candidates.publishes_plain_lists:
+        written = judged_as_published(generator, split, settings, yardstick)
+        metrics = pl.concat([metrics, written])
     track(metrics)
     refuse_weak(generator, metrics)
     return Judgement(split.requests.height, metrics, lists[TIME], heldout_ranks(generator, split))

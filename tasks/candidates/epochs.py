@@ -24,7 +24,7 @@ from tasks.candidates.checkpoints import Arrays, Checkpoint
 from tasks.candidates.generator import Ints
 from tasks.candidates.losses import NOTHING_BESIDE, Beside, Loss
 from tasks.candidates.passed_over import Drawn
-from tasks.candidates.transformer import Network
+from tasks.candidates.transformer import Network, nearest
 from tasks.candidates.windows import (
     ITEM,
     NOTHING,
@@ -186,7 +186,7 @@ def batch_loss(
     usual: float = 1.0,
     passed: tuple[Tensor, float] | None = None,
 ) -> Tensor:
-    """Return the mean loss of the later items of a batch.
+    """Return the mean loss of the later items of a batch, each by the interest nearest to it.
 
     Args:
         network: what is trained.
@@ -201,9 +201,11 @@ def batch_loss(
     wanted = later(padded[:, 1:], horizon)
     targets = wanted[..., ITEM].to(device)
     real = targets != NOTHING
-    states = network(padded[:, :-1].to(device), items)
+    states, sought = network(padded[:, :-1].to(device), items)[real], targets[real]
+    if network.interests is not None:
+        states = nearest(states, items[sought])
     beside = beside_of(wanted, usual, passed, device)
-    return loss(states[real], targets[real], items, network.bias, beside=beside)
+    return loss(states, sought, items, network.bias, beside=beside)
 
 
 def beside_of(

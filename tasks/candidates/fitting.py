@@ -26,12 +26,14 @@ from tasks.candidates.generator import Floats, Generator, Known, Requests, Run
 from tasks.candidates.interests import in_turns
 from tasks.candidates.registered import parent_of
 from tasks.candidates.sampling import sampled
-from tasks.candidates.serving import bought
+from tasks.candidates.serving import LISTS, Shelf, bought, users_at_once
 from tasks.seeds import seed_of
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
 YARDSTICK = "popular_7d"
+ROWS_AT_ONCE = 3_000_000
+"""Rows of lists, down to the deepest rank that chance may bring up, that are there at a time."""
 Lists = dict[str, pl.DataFrame]
 """Lists `user_id, item_id, rank` by the name of the protocol that they answer."""
 
@@ -113,17 +115,52 @@ def heldout_lists(generator: Generator, split: Split) -> Lists:
     return {protocol.name: lists_of(generator, split, protocol) for protocol in split.protocols}
 
 
+def judged_as_published(
+    generator: Generator, split: Split, settings: Settings, yardstick: Lists
+) -> pl.DataFrame:
+    """Return metrics of the test users' lists as they would be written, in protocols of their own.
+
+    The protocol `time` of the plain lists stands beside `time_published`.
+    """
+    lists = {
+        protocol.name: published(
+            generator, split.requests, Shelf(split.known.items, protocol.blocked), settings
+        )
+        for protocol in split.protocols
+    }
+    metrics = judged(lists, split, settings, yardstick)
+    return metrics.with_columns(pl.format("{}_published", "protocol").alias("protocol"))
+
+
 def offered(generator: Generator, known: Known, requests: Requests, settings: Settings) -> Offer:
     """Return the top k of the users who ask, and the embeddings of them and of all items."""
-    options = settings.candidates
-    once = bought(requests.histories, known.items, options.repeatable)
-    depth = max(options.k, options.sampled_depth) if options.sampled_share else options.k
-    ranked = in_turns(generator, requests, depth, known.items, once, options.interests)
-    seed = seed_of(settings, f"candidates/{known.through}", generator.name)
-    lists = sampled(ranked, options, options.k, seed)
+    once = bought(requests.histories, known.items, settings.candidates.repeatable)
+    lists = published(generator, requests, Shelf(known.items, once), settings)
     items = embeddings(generator.item_ids, generator.item_vectors())
     users = embeddings(requests.users[c.USER_ID], generator.user_vectors(requests))
     return Offer(lists, items, users)
+
+
+def published(
+    generator: Generator, requests: Requests, shelf: Shelf, settings: Settings
+) -> pl.DataFrame:
+    """Return `user_id, item_id, score, rank, propensity`: the top k after interests and chance.
+
+    The users go through in parts, as a million of them have hundreds of millions of ranks that
+    chance may draw from. What each gets does not depend on the parts.
+    """
+    options = settings.candidates
+    depth = max(options.k, options.sampled_depth) if options.sampled_share else options.k
+    seed = seed_of(settings, f"candidates/{requests.through}", generator.name)
+    # Whole batches of those who are scored together, or scores may differ in their last bit.
+    size = users_at_once(generator)
+    size *= max(1, ROWS_AT_ONCE // (depth * options.interests * size))
+    ranked = (
+        in_turns(generator, part, depth, *shelf, options.interests)
+        for part in requests.batches(size)
+    )
+    lists = (sampled(rows, options, options.k, seed) for rows in ranked)
+    return pl.concat([pl.DataFrame(schema={**LISTS, c.PROPENSITY: pl.Float64()}), *lists])
 
 
 def embeddings(ids: pl.Series, vectors: Floats | None) -> pl.DataFrame:

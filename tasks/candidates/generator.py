@@ -188,5 +188,9 @@ class VectorGenerator(Generator):
 
     def scores(self, requests: Requests) -> Floats:
         """Return products of the vectors."""
-        products = self.user_vectors(requests) @ self.item_vectors().T
-        return np.where(np.isnan(products), NO_OPINION, products).astype(np.float32)
+        return opinions(self.user_vectors(requests) @ self.item_vectors().T)
+
+
+def opinions(products: Floats) -> Floats:
+    """Return the products as scores, `NO_OPINION` where they are NaN."""
+    return np.where(np.isnan(products), NO_OPINION, products).astype(np.float32)

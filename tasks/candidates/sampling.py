@@ -43,7 +43,7 @@ def sampled(ranked: pl.DataFrame, options: Candidates, k: int, seed: int) -> pl.
     ordered = ranked.filter(pl.col(c.RANK) <= deepest).sort(c.USER_ID, c.RANK)
     is_fixed = pl.col(c.RANK) <= k - count
     fixed = ordered.filter(is_fixed).with_columns(by_rank)
-    drawn = _drawn(ordered.filter(~is_fixed), k - count, options, count, seed)
+    drawn = _drawn(ordered.filter(~is_fixed), (k - count, deepest), options, count, seed)
     both = pl.concat([_slotted(fixed, other_places), _slotted(drawn, drawn_places)])
     place = pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(c.USER_ID).alias(c.RANK)
     return both.sort(c.USER_ID, _SLOT).with_columns(place).drop(_SLOT)
@@ -66,13 +66,18 @@ def _slotted(rows: pl.DataFrame, slots: list[int]) -> pl.DataFrame:
 
 
 def _drawn(
-    pool: pl.DataFrame, above: int, options: Candidates, count: int, seed: int
+    pool: pl.DataFrame, ranks: tuple[int, int], options: Candidates, count: int, seed: int
 ) -> pl.DataFrame:
-    """Return the drawn rows of the pool, by user and score, with their propensity."""
+    """Return the drawn rows of the pool, by user and score, with their propensity.
+
+    The pool has the ranks above the first of `ranks`, up to the second.
+    """
     if pool.is_empty():
         return pool.with_columns(pl.lit(None, pl.Float64).alias(c.PROPENSITY))
+    above, deepest = ranks
     rows, columns = pool[c.USER_ID].rle_id().to_numpy(), pool[c.RANK].to_numpy() - above - 1
-    shape = (int(rows[-1]) + 1, int(columns.max()) + 1)
+    # As wide for any users: numpy adds up a wider row in other parts, to another last bit.
+    shape = (int(rows[-1]) + 1, deepest - above)
     scores, order = np.full(shape, np.nan), np.full(shape, np.inf)
     scores[rows, columns] = pool[c.SCORE].to_numpy()
     order[rows, columns] = chances(pool, (c.USER_ID, c.ITEM_ID), seed)

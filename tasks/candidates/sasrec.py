@@ -3,11 +3,12 @@
 embedding(i) = own(i) + sum of the embeddings of the item's features; or made of its content alone,
                as it is or projected (`item_vectors`)
 h            = causal transformer of embedding + position, pre-norm blocks, at the last place
-logit(i)     = <h, embedding(i)> + bias(i)
+logit(i)     = <h, embedding(i)> + bias(i), with several `interests` h for each item the best
 
 Target: the next item (`horizon` 1), or one of the next `horizon` items by chance. The next item
 belongs to the same visit; what a list is for is the next days, and targets from there measured far
-better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD 2022).
+better on a time split (PinnerFormer's dense all-action loss; Pancha et al., KDD 2022). Of several
+interests the one nearest to the target learns from it (ComiRec; Cen et al., KDD 2020).
 
 Losses are those of `losses`, over windows of whole histories: none is thrown away, the same item in
 a row counts once. One model learns from all actions, told apart at the input or not, or from views
@@ -59,6 +60,7 @@ from tasks.candidates.generator import (
     Requests,
     Run,
     VectorGenerator,
+    opinions,
 )
 from tasks.candidates.losses import loss_of
 from tasks.candidates.passed_over import Drawn, drawn_by
@@ -69,7 +71,9 @@ from tasks.errors import ContractViolation
 from tasks.settings import Candidates, SASRecOptions
 
 WEEK_DAYS = 7
-SHAPE = ("width", "length", "blocks", "heads", "item_vectors", "actions", "time", "loss")
+SHAPE = (
+    "width", "length", "blocks", "heads", "item_vectors", "actions", "time", "interests", "loss",
+)  # fmt: skip
 """What the network is made by; a parent must have been made by the same."""
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 """Without it cuBLAS does not repeat its sums, and torch refuses to call it."""
@@ -153,19 +157,36 @@ class SASRec(VectorGenerator):
             items = self.network.items().numpy()
         return np.hstack([items, (self.network.bias.detach().numpy() + self.shift)[:, None]])
 
+    def scores(self, requests: Requests) -> Floats:
+        """Return products of the vectors, of several interests the largest."""
+        interests, items = self.interest_vectors(requests), self.item_vectors().T
+        products = interests[:, 0] @ items
+        for number in range(1, interests.shape[1]):
+            np.maximum(products, interests[:, number] @ items, out=products)
+        return opinions(products)
+
     def user_vectors(self, requests: Requests) -> Floats:
-        """Return the state after each user's last item; NaN without a known item."""
+        """Return the state after each user's last item, or the mean of the interests there.
+
+        NaN without a known item. A mean is for pictures and classifiers: it gives no score.
+        """
+        mean: Floats = self.interest_vectors(requests).mean(axis=1)
+        return mean
+
+    def interest_vectors(self, requests: Requests) -> Floats:
+        """Return (users, interests, width): what `user_vectors` is the mean of."""
         length = self.network.places.num_embeddings
         told = replace(requests, histories=heard(requests.histories, self.facts["actions"]))
         last = [history[-length:] for history in sequences(told, self.item_ids)]
-        width = self.network.places.embedding_dim
-        vectors = np.full((requests.height, width + 1), np.nan, np.float32)
+        shape = (self.facts["interests"], self.network.places.embedding_dim)
+        vectors = np.full((requests.height, shape[0], shape[1] + 1), np.nan, np.float32)
         with torch.inference_mode(), reproducible(0, self.facts["threads"]):
             items = self.network.items()
             for rows in batches_by_length(last, 256):
                 padded = pad([last[row] for row in rows])
-                vectors[rows, :-1] = self.network.ends(padded, items).numpy()
-                vectors[rows, -1] = 1.0
+                ends = self.network.ends(padded, items).numpy()
+                vectors[rows, :, :-1] = ends.reshape(len(rows), *shape)
+                vectors[rows, :, -1] = 1.0
         return vectors
 
     def curves(self) -> Curves:

@@ -42,10 +42,14 @@ def recommend(
         items: snapshot with `item_id, in_stock, stock_cities`; other items are not on sale.
         blocked: pairs `user_id, item_id` that must not be shown.
     """
-    size = max(1, SCORES_AT_ONCE // max(1, len(generator.item_ids)))
-    stock = Stock(items, generator.item_ids)
+    size, stock = users_at_once(generator), Stock(items, generator.item_ids)
     lists = [_lists(generator, batch, k, stock, blocked) for batch in requests.batches(size)]
     return pl.concat([pl.DataFrame(schema=LISTS), *lists])
+
+
+def users_at_once(generator: Generator) -> int:
+    """Return how many users are scored together."""
+    return max(1, SCORES_AT_ONCE // max(1, len(generator.item_ids)))
 
 
 def ranks_of(
@@ -55,8 +59,7 @@ def ranks_of(
 
     The rank is that of `recommend`, however long the list.
     """
-    size = max(1, SCORES_AT_ONCE // max(1, len(generator.item_ids)))
-    stock = Stock(shelf.items, generator.item_ids)
+    size, stock = users_at_once(generator), Stock(shelf.items, generator.item_ids)
     found = [
         _ranks(generator, batch, pairs, stock, shelf.blocked) for batch in requests.batches(size)
     ]

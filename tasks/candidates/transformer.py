@@ -1,6 +1,6 @@
 """The network of SASRec: item embeddings, positions, pre-norm blocks of causal attention.
 
-Three parts are there only where the settings ask for them:
+Four parts are there only where the settings ask for them:
 
 actions   an embedding of what was done, added to the item's (`actions` = input)
 gaps      b(head, floor(log2(1 + seconds between two steps))), added to what each head's attention
@@ -8,6 +8,9 @@ gaps      b(head, floor(log2(1 + seconds between two steps))), added to what eac
           2024); one table for all blocks, and how long ago the last step was is not told
 content   an item is the sum of its features' embeddings, which are given and never move, scaled to
           length 1, through a learned matrix (`item_vectors` = projected) or as it is (frozen)
+interests several vectors after each step instead of one state (`interests` above 1): means of the
+          states so far, each weighted in its own way, whatever the place (ComiRec-SA; Cen et al.,
+          KDD 2020, which weighs the items' embeddings; here it is what the blocks made of them)
 
 Actions and gaps begin at 0: before training they change nothing. Under the cosine loss items and
 states have length 1, so that the product of the two is their cosine.
@@ -61,6 +64,24 @@ class Block(nn.Module):
         return mixed.transpose(1, 2).reshape(batch, length, width)
 
 
+class Interests(nn.Module):
+    """Means of the states so far: weights are a softmax of <w(interest), tanh(W state)>."""
+
+    def __init__(self, width: int, count: int) -> None:
+        """Make the layers of `count` interests."""
+        super().__init__()
+        self.read = nn.Linear(width, 4 * width, bias=False)
+        self.weigh = nn.Linear(4 * width, count, bias=False)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return (batch, places, interests, width) of (batch, places, width)."""
+        told = self.weigh(torch.tanh(self.read(states))).transpose(1, 2)[:, :, None]
+        places = states.shape[1]
+        later = torch.ones(places, places, dtype=torch.bool, device=states.device).triu(1)
+        weights = told.expand(-1, -1, places, -1).masked_fill(later, -torch.inf).softmax(dim=3)
+        return (weights @ states[:, None]).transpose(1, 2)
+
+
 class Network(nn.Module):
     """Item embeddings, positions, blocks; scores are products with the same item embeddings."""
 
@@ -88,6 +109,7 @@ class Network(nn.Module):
         self.project = nn.Linear(width, width, bias=False) if projected else nn.Identity()
         self.actions = zeros(1 + len(ACTIONS), width) if options.actions == "input" else None
         self.gaps = zeros(GAPS, options.heads) if options.time else None
+        self.interests = Interests(width, options.interests) if options.interests > 1 else None
         self.cosine = options.loss == "cosine"
         self.features.weight.requires_grad_(free)
         self.bias.requires_grad_(not self.cosine)
@@ -102,7 +124,10 @@ class Network(nn.Module):
         return functional.normalize(items, dim=1) if self.cosine else items
 
     def forward(self, steps: Tensor, items: Tensor) -> Tensor:
-        """Return the state after each place of right-padded sequences of steps."""
+        """Return the state after each place of right-padded sequences of steps, or its interests.
+
+        They are (batch, places, width), or (batch, places, interests, width).
+        """
         places = steps[..., ITEM].clamp(min=0)
         x = items[places] * items.shape[1] ** 0.5
         if self.actions is not None:
@@ -112,13 +137,27 @@ class Network(nn.Module):
         for block in self.blocks:
             x = block(x, bias)
         states: Tensor = self.norm(x)
-        return functional.normalize(states, dim=2) if self.cosine else states
+        if self.interests is not None:
+            states = self.interests(states)
+        return functional.normalize(states, dim=-1) if self.cosine else states
 
     def ends(self, padded: Tensor, items: Tensor) -> Tensor:
-        """Return the state after the last step of each right-padded sequence."""
+        """Return the state, or interests, after the last step of each right-padded sequence."""
         last = (padded[..., ITEM] != NOTHING).sum(dim=1) - 1
         ends: Tensor = self(padded, items)[torch.arange(len(padded), device=last.device), last]
         return ends
+
+
+def products(states: Tensor, items: Tensor) -> Tensor:
+    """Return (users, items): of a user's several interests the largest product."""
+    found = states @ items.T
+    return found if states.dim() == 2 else found.amax(dim=1)  # noqa: PLR2004 (users, width)
+
+
+def nearest(interests: Tensor, targets: Tensor) -> Tensor:
+    """Return of each row the interest whose product with the row's target is the largest."""
+    chosen = (interests * targets[:, None]).sum(dim=2).argmax(dim=1)
+    return interests[torch.arange(len(chosen), device=chosen.device), chosen]
 
 
 def zeros(rows: int, width: int) -> nn.Parameter:

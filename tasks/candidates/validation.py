@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tasks import columns as c
 from tasks.candidates.generator import Ints, Known, Requests, positions
-from tasks.candidates.transformer import Network
+from tasks.candidates.transformer import Network, products
 from tasks.candidates.windows import ITEM, NOTHING, pad, sequences
 from tasks.errors import ContractViolation
 
@@ -46,7 +46,7 @@ class Validation:
             histories = self.histories[start : start + AT_ONCE]
             wanted = torch.from_numpy(self.targets[start : start + AT_ONCE]).to(device)
             padded = pad([history[-length:] for history in histories]).to(device)
-            scores = network.ends(padded, items) @ items.T + network.bias
+            scores = products(network.ends(padded, items), items) + network.bias
             scores = without(scores, histories, wanted)
             ranks = ranks_of(scores, wanted).double()
             yield torch.where(ranks <= CUT, 1 / torch.log2(ranks + 1), 0.0)

@@ -69,6 +69,7 @@ from tasks.settings import (  # noqa: E402
     NeighbourOptions,
     PassedOver,
     PopularOptions,
+    SASRecOptions,
     Settings,
 )
 from tasks.simulator.catalogue import items_frame  # noqa: E402
@@ -159,6 +160,8 @@ CHOICES = {
     "sasrec, all three x3": Choice("sasrec", counting(long_view=3, favorite=3, new_category=3)),
     "sasrec, 20% passed over": Choice("sasrec", {"passed_over": PassedOver(share=0.2)}),
     "sasrec, 50% passed over": Choice("sasrec", {"passed_over": PassedOver(share=0.5)}),
+    "sasrec, 2 learned interests": Choice("sasrec", {"sasrec": SASRecOptions(interests=2)}),
+    "sasrec, 4 learned interests": Choice("sasrec", {"sasrec": SASRecOptions(interests=4)}),
     "popular": Choice("popular"),
     "popular, cities unknown": Choice("popular", is_placed=False),
     "item_neighbours": Choice("item_neighbours"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from tasks import columns as c
-from tasks.candidates.fitting import fitted, offered
+from tasks.candidates import fitting, serving
+from tasks.candidates.fitting import fitted, offered, published
 from tasks.candidates.generator import Known, Requests
 from tasks.candidates.sampling import inclusion, places, sampled, systematic, weights
+from tasks.candidates.serving import Shelf
 from tasks.settings import Candidates, Settings
 
 HALF = Candidates(sampled_share=0.5, sampled_depth=8)
@@ -89,6 +92,55 @@ def test_draws_depend_on_seed_and_user_and_not_on_who_else_asks() -> None:
     assert len(lists) > 1
 
 
+def test_lists_of_any_length_are_drawn_to_the_same_bits_in_parts_of_any_size() -> None:
+    chance = np.random.default_rng(8)
+    rows = [
+        (f"u{user:02d}", f"i{place:03d}", score, place + 1)
+        for user in range(30)
+        for place, score in enumerate(sorted(chance.normal(size=chance.integers(1, 200)))[::-1])
+    ]
+    lists = pl.DataFrame(rows, schema=ranked().schema, orient="row")
+    options = Candidates(sampled_share=0.3, sampled_depth=150)
+    whole = sampled(lists, options, k=20, seed=3)
+    numbers = lists[c.USER_ID].str.slice(1).cast(pl.Int64)
+    for users in (1, 7):
+        parts = [
+            sampled(lists.filter(numbers.is_between(first, first + users - 1)), options, 20, seed=3)
+            for first in range(0, 30, users)
+        ]
+        assert_frame_equal(pl.concat(parts), whole, check_exact=True)
+
+
+@pytest.mark.parametrize("interests", [1, 2])
+def test_a_night_s_ranks_are_never_all_there_at_once_and_the_lists_are_the_same(
+    interests: int,
+    small_shop: Known,
+    shop_requests: Requests,
+    small_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"sampled_share": 0.2, "sampled_depth": 40, "interests": interests}
+    options = small_settings.candidates.model_copy(update=told)
+    settings = small_settings.model_copy(update={"candidates": options})
+    model = fitted("item_neighbours", small_shop, settings)
+    heights: list[int] = []
+
+    def noted(ranks: pl.DataFrame, *rest: object) -> pl.DataFrame:
+        heights.append(ranks.height)
+        return sampled(ranks, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fitting, "sampled", noted)
+    shelf = Shelf(small_shop.items, small_shop.interactions.select(c.USER_ID, c.ITEM_ID).head(9))
+    whole = published(model, shop_requests, shelf, settings)
+    # Batches of 3 users, of which 4 (two interests: 2) have 500 ranks to draw from.
+    monkeypatch.setattr(serving, "SCORES_AT_ONCE", 3 * len(model.item_ids))
+    monkeypatch.setattr(fitting, "ROWS_AT_ONCE", 500)
+    parts = published(model, shop_requests, shelf, settings)
+    assert_frame_equal(parts, whole, check_exact=True)
+    assert len(heights) > 1 + shop_requests.height // 12
+    assert max(heights[1:]) <= 500 < heights[0]
+
+
 def test_short_lists_and_no_lists_stay_whole() -> None:
     short = sampled(ranked("u", items=3), HALF, k=4, seed=3)
     assert short[c.ITEM_ID].sort().to_list() == ["a", "b", "c"]
@@ -114,12 +166,7 @@ def test_a_night_offers_drawn_places_that_another_day_draws_anew(
     lists = offered(model, small_shop, shop_requests, settings).lists
     drawn = lists.drop_nulls(c.PROPENSITY)
     assert drawn.group_by(c.USER_ID).len()["len"].unique().to_list() == [4]
-    later = Known(
-        small_shop.through + timedelta(days=1),
-        small_shop.interactions,
-        small_shop.items,
-        small_shop.users,
-    )
-    other = offered(model, later, shop_requests, settings).lists
+    tomorrow = replace(shop_requests, through=shop_requests.through + timedelta(days=1))
+    other = offered(model, small_shop, tomorrow, settings).lists
     assert not other.equals(lists)
     assert offered(model, small_shop, shop_requests, settings).lists.equals(lists)

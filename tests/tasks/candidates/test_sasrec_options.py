@@ -33,11 +33,13 @@ RECIPES: dict[str, dict[str, object]] = {
     "actions": {"actions": "input"},
     "views": {"actions": "views"},
     "time": {"time": True, "heads": 2},
+    "interests": {"interests": 3},
     "together": {
         "loss": "cosine",
         "item_vectors": "projected",
         "actions": "input",
         "time": True,
+        "interests": 2,
         "negatives_by": "mixed",
     },
 }
@@ -408,8 +410,8 @@ def test_what_was_stored_before_there_were_options_is_read_as_the_default(
 ) -> None:
     generator = fit(small_shop, small_settings, {"min_steps": 1}, Run(3, 1))
     arrays, facts = generator.state()
-    old = {name: facts[name] for name in facts if name not in {"actions", "time", "loss", "device"}}
-    del old["item_vectors"]
+    new = {"actions", "time", "loss", "device", "item_vectors", "interests"}
+    old = {name: facts[name] for name in facts if name not in new}
     restored = SASRec.restore(arrays, old)
     assert np.array_equal(restored.scores(shop_requests), generator.scores(shop_requests))
     child = fit(small_shop, small_settings, {"min_steps": 1}, Run(4, 1, parent=restored))

@@ -94,6 +94,32 @@ def test_metrics_stand_beside_yardsticks_and_the_union(trained: Lake) -> None:
     assert ndcg.filter(~pl.col(c.VALUE).is_between(pl.col(c.LOW), pl.col(c.HIGH))).is_empty()
 
 
+def test_what_interests_and_chance_publish_is_measured_beside_the_plain_lists(
+    ingested: Settings,
+) -> None:
+    lake, found = Lake(ingested), {}
+    known = known_on(lake, LAST, ingested.candidates)
+    for name, options in {
+        "plain": {},
+        "drawn": {"sampled_share": 0.4, "sampled_depth": 60},
+        "turns": {"interests": 3},
+    }.items():
+        judgement = train_candidates.judged_on(lake, known, told(ingested, **options), "popular")
+        assert isinstance(judgement, train_candidates.Judgement)
+        found[name] = dict(judgement.metrics.partition_by("protocol", as_dict=True))
+    plain = found["plain"]
+    assert list(plain) == [("time",), ("time_new",)]
+    for name, is_alike in {"drawn": False, "turns": True}.items():
+        assert [*found[name]] == [*plain, ("time_published",), ("time_new_published",)]
+        assert all(found[name][protocol].equals(plain[protocol]) for protocol in plain)
+        mine, usual = (
+            rows.filter((pl.col(c.METRIC) == "ndcg@10") & (pl.col(c.SLICE) == "all"))[c.VALUE][0]
+            for rows in (found[name][("time_published",)], plain[("time",)])
+        )
+        # What is popular is the same for every interest; chance draws from ranks 13 to 60.
+        assert (mine == usual) == is_alike
+
+
 def test_heldout_lists_are_made_before_the_holdout_for_those_who_came_back(trained: Lake) -> None:
     rows = trained.read_day(HELDOUT_CANDIDATES, LAST, "popular")
     metrics = trained.read_day(CANDIDATE_METRICS, LAST, "popular")
