@@ -94,7 +94,7 @@ def tiny() -> Iterator[Lived]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in sizes.items():
             patch.setattr(bench_discovery, name, value)
-        yield lived("default", seed=3)
+        yield lived("default", 3, Settings(mlflow_url="", min_free_gb=0))
 
 
 def first_shelf_by(truth: pl.DataFrame, tiny: Lived, small_settings: Settings) -> pl.DataFrame:

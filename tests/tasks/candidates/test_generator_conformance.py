@@ -55,6 +55,7 @@ def test_scores_fall_with_rank_and_ties_go_to_the_smaller_item(
     generator: Generator, small_shop: Known, shop_requests: Requests
 ) -> None:
     rows = lists(generator, small_shop, shop_requests)
+    assert rows.height
     by_score = rows.sort([c.USER_ID, c.SCORE, c.ITEM_ID], descending=[False, True, False])
     assert_frame_equal(rows.sort(c.USER_ID, c.RANK), by_score)
 

@@ -62,6 +62,7 @@ def test_what_a_user_may_not_see_no_interest_shows() -> None:
 def test_one_interest_is_the_plain_list() -> None:
     own = Repeats(ITEMS[c.ITEM_ID].sort(), half_life_days=7)
     plain = recommend(own, asked(), 3, ITEMS, NOTHING)
+    assert plain.filter(pl.col(c.USER_ID) == "u")[c.ITEM_ID].to_list() == ["coat", "hat", "lamp"]
     assert_frame_equal(in_turns(own, asked(), 3, ITEMS, NOTHING, interests=1), plain)
 
 
@@ -69,7 +70,11 @@ def test_a_generator_that_knows_users_by_id_is_asked_as_ever(
     small_shop: Known, shop_requests: Requests, small_settings: Settings
 ) -> None:
     model = fitted("lightfm", small_shop, small_settings)
+    own = Repeats(small_shop.items[c.ITEM_ID].sort(), half_life_days=7)
     rows = in_turns(model, shop_requests, 7, small_shop.items, NOTHING, interests=3)
+    # One that asks with a history gives these customers other lists than the plain ones.
+    ways = [in_turns(own, shop_requests, 7, small_shop.items, NOTHING, n) for n in (1, 3)]
+    assert not ways[0].equals(ways[1])
     assert_frame_equal(rows, recommend(model, shop_requests, 7, small_shop.items, NOTHING))
 
 

@@ -15,6 +15,7 @@ from tasks import columns as c
 from tasks.candidates.epochs import batch_loss
 from tasks.candidates.generator import Known, Requests, Run
 from tasks.candidates.interactions import requests_of
+from tasks.candidates.losses import Beside
 from tasks.candidates.sasrec import SASRec
 from tasks.candidates.transformer import Interests, Network, nearest, products
 from tasks.candidates.windows import NOTHING
@@ -73,7 +74,7 @@ def test_a_target_is_learned_by_the_interest_nearest_to_it_alone() -> None:
 def test_a_batch_is_learned_from_by_the_nearest_interests() -> None:
     several, seen = network(interests=3), []
 
-    def loss(states: Tensor, wanted: Tensor, items: Tensor, bias: Tensor) -> Tensor:
+    def loss(states: Tensor, wanted: Tensor, items: Tensor, *_: Tensor, **__: Beside) -> Tensor:
         seen.append((states, wanted, items))
         return states.sum()
 
