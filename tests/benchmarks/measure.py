@@ -32,8 +32,7 @@ def asked(
 
     `more` are a benchmark's own options, each with what argparse wants to know of it.
 
-    Figures that are quoted use seeds that were never used while developing. Spent: below 31, and 41
-    to 43, on which the marginals were looked at before the last change of the default world.
+    Figures that are quoted use seeds that were never used while developing. Spent since: below 64.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=numbers, default=numbers(seeds), help="11,12,13")
