@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import InputNotReady
+from tasks.lake.contracts import Table
 from tasks.lake.lake import Lake
 from tasks.lake.tables import (
     CANDIDATES,
@@ -309,6 +310,21 @@ def test_groups_refuse_candidates_counters_and_a_cart_that_came_too_late(
     assert held_out["label"].sum() == lists["label"].sum() + 1
     assert set(held_out["ease_score"]) == {999.0}
     assert set(held_out["item_views_7"].drop_nulls()) == {999.0}
+
+
+@pytest.mark.parametrize("table", g.KNOWN_BEFORE, ids=lambda table: table.name)
+def test_no_table_is_read_of_the_listing_day_itself(
+    loaded_copy: Settings, built: pl.DataFrame, table: Table
+) -> None:
+    """Emptied from the held-out day on it changes nothing; the day before, it does."""
+    lake = Lake(loaded_copy.model_copy(update={"accept_row_counts": True}))
+    for day in (HELD_OUT, LAST):
+        lake.write_day(table, day, table.empty())
+    assert rebuilt(Lake(loaded_copy), LAST).equals(built.select(RANKING_GROUPS.columns))
+    lake.write_day(table, HELD_OUT - timedelta(days=1), table.empty())
+    # An older snapshot of the catalogue serves where the newest has nothing.
+    is_same = rebuilt(Lake(loaded_copy), LAST).equals(built.select(RANKING_GROUPS.columns))
+    assert is_same == (table in g.SNAPSHOTS)
 
 
 def test_the_default_of_a_feature_is_what_a_row_of_nobody_and_nothing_has(
