@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, timedelta
-from itertools import product
 from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -310,20 +309,6 @@ def test_groups_refuse_candidates_counters_and_a_cart_that_came_too_late(
     assert held_out["label"].sum() == lists["label"].sum() + 1
     assert set(held_out["ease_score"]) == {999.0}
     assert set(held_out["item_views_7"].drop_nulls()) == {999.0}
-
-
-def test_no_table_is_read_of_the_listing_day_itself(
-    loaded_copy: Settings, built: pl.DataFrame
-) -> None:
-    """Emptied from the held-out day on they change nothing; the day before, they do."""
-    lake = Lake(loaded_copy.model_copy(update={"accept_row_counts": True}))
-    for table, day in product(g.KNOWN_BEFORE, (HELD_OUT, LAST)):
-        lake.write_day(table, day, table.empty())
-    columns = list(RANKING_GROUPS.columns)
-    assert rebuilt(lake, LAST).select(columns).equals(built.select(columns))
-    for table in g.KNOWN_BEFORE:
-        lake.write_day(table, HELD_OUT - timedelta(days=1), table.empty())
-    assert not rebuilt(lake, LAST).select(columns).equals(built.select(columns))
 
 
 def test_the_default_of_a_feature_is_what_a_row_of_nobody_and_nothing_has(
