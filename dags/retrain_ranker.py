@@ -12,7 +12,7 @@ Tasks: **build_groups** writes the training set, **train_ranker** fits, measures
 | Error | Meaning | Do |
 | --- | --- | --- |
 | `InputNotReady` | a listing day, its features or its labels are absent | retries for 3 h by itself; then backfill `build_features` for the days it names |
-| `ContractViolation` | groups or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear |
+| `ContractViolation` | groups or metrics break a rule | the message names the rule; clearing alone does not help: fix the source, then clear; where `promote` says that another version went live meanwhile, clear it |
 | `QualityGateFailed` | the gate refused: weaker than the live model, or too good to be true | nothing at night, the live model stays; in the morning read the sentence after the error. Too good: look for a leak, and if there is none, trigger the day again with why in **accept_reason** |
 | `DiskFull` | too little room for the write; nothing was written | make room on the lake's disk (the error names it and how much is left), or lower `VITRINA_MIN_FREE_GB`, then clear |
 | `process killed` | most often out of memory | clear once; if it returns, raise the task's `pool_slots` |

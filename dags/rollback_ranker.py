@@ -11,7 +11,7 @@ version that was left is no incumbent any more, and the next model that passes t
 ### If it fails
 | Error | Meaning | Do |
 | --- | --- | --- |
-| `ContractViolation` | no reason is given, or nothing was live before | trigger it again with **rollback_reason**; where nothing was live before, page the owner |
+| `ContractViolation` | no reason is given, nothing was live before, or another version went live meanwhile | trigger it again with **rollback_reason**; where nothing was live before, page the owner |
 | `DiskFull` | too little room to write down the move, so it was not made | make room on the lake's disk (the error names it and how much is left), then clear |
 | `process killed` | the machine is short of memory | the page of the model in MLflow says whether the alias moved; trigger it again if it has not |
 | `timeout` | the registry does not answer | look at the MLflow server, then as above |

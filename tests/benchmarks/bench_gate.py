@@ -3,7 +3,8 @@
 Each case is a night on small drawn lists (`tests/ranking.py`), tampered with in one way, and judged
 by the nightly task's own code: trial, bootstrap, gate, refit; with the settings of `SMALL`, since
 so few rows make a refit that correlates less than 0.95. Printed: the case, the verdict, how many
-days were held out in the end, the gate's own sentence.
+days were held out in the end, the gate's own sentence. Beside it how much of the labels has to leak
+before the gain is above what the gains of `USUAL_DAYS` other nights allow, by lists a day.
 
 Then a slow decline: for `NIGHTS` nights each new model loses `DECLINE` of the first one's NDCG@60.
 The interval's width decides. By the rules alone, for an interval that lies evenly about the loss:
@@ -35,7 +36,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
 from tasks import columns as c  # noqa: E402
 from tasks.lake.tables import ALIAS_MOVES, GATE_DECISIONS  # noqa: E402
 from tasks.ranker import evaluation as ev  # noqa: E402
-from tasks.ranker.gate import Comparison, Decision, Evidence, decide  # noqa: E402
+from tasks.ranker.gate import (  # noqa: E402
+    Comparison,
+    Decision,
+    Evidence,
+    decide,
+    highest_expected_gain,
+)
 from tasks.ranker.history import LIVE_AGO  # noqa: E402
 from tasks.ranker.measure import Interval, ndcg_by_group, paired_gains, tie_breaks  # noqa: E402
 from tasks.ranker.trial import Known, limits_of, tried  # noqa: E402
@@ -51,6 +58,7 @@ MIDNIGHT = time(tzinfo=UTC)
 PER_DAY = 240
 TINY, USUAL_DAYS = 20, 14
 SLIGHT = 0.5
+LISTS, LEAKS = (240, 960), (0.25, 0.5)
 NIGHTS, DECLINE = 20, 0.003
 CUSTOMERS = (100, 300, 1_000, 10_000)
 CALIBRATED_ON = 20_000
@@ -89,20 +97,29 @@ def slight_leak(groups: Groups, settings: Settings) -> Verdict | None:
     """Judge a model that finds some of the labels, after two weeks of usual gains."""
     usual = honest(groups, settings)
     assert usual is not None
-    is_leaked = pl.col("tie").str.slice(0, 4) < f"{int(SLIGHT * 16**4):04x}"
-    leak = pl.when(is_leaked).then(c.LABEL).otherwise(0).cast(pl.Float32).alias("pair_carts_30")
-    leaked = groups.with_columns(tie_breaks(groups)).with_columns(leak).drop("tie")
-    gains = (usual_gain(seed, settings) for seed in range(1, USUAL_DAYS + 1))
     past = [
         remembered(usual, [DAY - timedelta(days=ago)], is_registered=False, gain=gain).decisions
-        for ago, gain in enumerate(gains, 1)
+        for ago, gain in enumerate(usual_gains(PER_DAY, settings), 1)
     ]
-    return judged_night(leaked.lazy(), DAY, Past(pl.concat(past), NOTHING.moves), settings)
+    leak = leaked(groups, SLIGHT).lazy()
+    return judged_night(leak, DAY, Past(pl.concat(past), NOTHING.moves), settings)
 
 
-def usual_gain(seed: int, settings: Settings) -> float:
-    """Return the gain over `sf_pos` of a night on other lists of the same kind."""
-    groups = drawn_groups(seed, per_day=PER_DAY)
+def leaked(groups: Groups, share: float) -> Groups:
+    """Return the groups with the labels of a share of their rows among the features."""
+    is_leaked = pl.col("tie").str.slice(0, 4) < f"{int(share * 16**4):04x}"
+    leak = pl.when(is_leaked).then(c.LABEL).otherwise(0).cast(pl.Float32).alias("pair_carts_30")
+    return groups.with_columns(tie_breaks(groups)).with_columns(leak).drop("tie")
+
+
+def usual_gains(per_day: int, settings: Settings) -> list[float]:
+    """Return the gains over `sf_pos` of nights on other lists of the same kind."""
+    nights = (drawn_groups(seed, per_day=per_day) for seed in range(1, USUAL_DAYS + 1))
+    return [gain_of(groups, settings) for groups in nights]
+
+
+def gain_of(groups: Groups, settings: Settings) -> float:
+    """Return a night's gain over `sf_pos`."""
     return tried(groups.lazy(), [LAST], (), Known(), settings).evidence.gain
 
 
@@ -182,11 +199,15 @@ def remembered(verdict: Verdict, days: Sequence[date], **otherwise: object) -> P
 def case(tampered: Tampered) -> Verdict:
     """Return what the gate says of a case, in a registry of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        options = Ranker.model_validate(SMALL)
-        settings = Settings(home=Path(folder), mlflow_url="", min_free_gb=0, ranker=options)
-        verdict = tampered(drawn_groups(per_day=PER_DAY), settings)
+        verdict = tampered(drawn_groups(per_day=PER_DAY), small(Path(folder)))
     assert verdict is not None
     return verdict
+
+
+def small(home: Path) -> Settings:
+    """Return the settings of a night on few lists."""
+    options = Ranker.model_validate(SMALL)
+    return Settings(home=home, mlflow_url="", min_free_gb=0, ranker=options)
 
 
 @dataclass(frozen=True)
@@ -311,6 +332,19 @@ def note_cases(bench: Bench) -> None:
         bench.note(**{name: verdict})
 
 
+def note_leaks(bench: Bench) -> None:
+    """Print and record the gains of leaks beside the highest that past days allow."""
+    settings = small(Path())
+    for per_day in LISTS:
+        usual = usual_gains(per_day, settings)
+        allowed = highest_expected_gain(usual, settings.ranker.too_good_mads)
+        for share in LEAKS:
+            gain = gain_of(leaked(drawn_groups(per_day=per_day), share), settings)
+            said = f"gain {gain:+.4f}, past days allow {allowed:+.4f}"
+            print(f"{per_day} lists a day, {share:.0%} of labels leaked | {said}", flush=True)
+            bench.note(**{f"leak/{per_day} lists a day/{share:.0%} of rows": said})
+
+
 def note_widths(bench: Bench, first: float) -> None:
     """Print and record what each width of the interval lets the gate say of the decline."""
     for name, width in limits(first).items():
@@ -335,6 +369,7 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(message)s", stream=sys.stderr)
     bench = Bench("gate")
     note_cases(bench)
+    note_leaks(bench)
     wide = lists_of(CALIBRATED_ON, seed=0)
     note_widths(bench, mean_ndcg(wide, 0.0))
     note_decline(bench, noises_of([DECLINE * number for number in range(NIGHTS + 1)], wide))

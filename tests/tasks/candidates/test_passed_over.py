@@ -108,7 +108,7 @@ STATES, WANTED, THREE, BIAS = (
 
 def drawing(*places: int) -> Negatives:
     negatives = Negatives(torch.full((3,), 1 / 3).log(), "uniform", len(places))
-    negatives.draw = lambda: torch.tensor(places)  # type: ignore[method-assign]
+    negatives.draw = lambda: torch.tensor(places)
     return negatives
 
 

@@ -102,6 +102,7 @@ def test_lists_of_any_length_are_drawn_to_the_same_bits_in_parts_of_any_size() -
     lists = pl.DataFrame(rows, schema=ranked().schema, orient="row")
     options = Candidates(sampled_share=0.3, sampled_depth=150)
     whole = sampled(lists, options, k=20, seed=3)
+    assert whole[c.PROPENSITY].count() > 30
     numbers = lists[c.USER_ID].str.slice(1).cast(pl.Int64)
     for users in (1, 7):
         parts = [
@@ -127,7 +128,7 @@ def test_a_night_s_ranks_are_never_all_there_at_once_and_the_lists_are_the_same(
 
     def noted(ranks: pl.DataFrame, *rest: object) -> pl.DataFrame:
         heights.append(ranks.height)
-        return sampled(ranks, *rest)  # type: ignore[arg-type]
+        return sampled(ranks, *rest)
 
     monkeypatch.setattr(fitting, "sampled", noted)
     shelf = Shelf(small_shop.items, small_shop.interactions.select(c.USER_ID, c.ITEM_ID).head(9))

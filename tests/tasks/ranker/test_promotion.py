@@ -183,17 +183,23 @@ def test_a_move_that_the_registry_refused_is_recorded_once_when_it_is_tried_agai
     assert recorded(quick) == [("1", "3", "promote")]
 
 
+def broken_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Roll back while the registry does not answer; return the settings that it was asked with."""
+    told = with_reason(settings, "sales fell")
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRegistry, "serve", broken)
+        with pytest.raises(ConnectionError):
+            roll_back(DAY, told)
+    return told
+
+
 def test_a_rollback_that_the_registry_refused_is_tried_again_after_midnight(
     quick: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.serve("1")
     decide(quick, "pass", "3")
     promote(DAY, quick)
-    told = with_reason(quick, "sales fell")
-    with monkeypatch.context() as patched:
-        patched.setattr(FolderRegistry, "serve", broken)
-        with pytest.raises(ConnectionError):
-            roll_back(DAY, told)
+    told = broken_off(quick, monkeypatch)
     assert roll_back(DAY + timedelta(days=1), told)["moves"] == 1
     assert registry.serving() == registry.version("1")
     assert recorded(quick) == [("1", "3", "promote"), ("3", "1", "rollback")]
@@ -206,11 +212,7 @@ def test_nothing_is_promoted_over_a_rollback_that_broke_off(
     registry.serve("1")
     decide(quick, "pass", "2")
     promote(DAY, quick)
-    told = with_reason(quick, "sales fell")
-    with monkeypatch.context() as patched:
-        patched.setattr(FolderRegistry, "serve", broken)
-        with pytest.raises(ConnectionError):
-            roll_back(DAY, told)
+    told = broken_off(quick, monkeypatch)
     tomorrow = DAY + timedelta(days=1)
     decide(quick, "pass", "3", tomorrow)
     assert "a rollback from version 2 broke off" in str(promote(tomorrow, quick)["note"])
